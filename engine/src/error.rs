@@ -1,0 +1,152 @@
+//! The one error of the library, and the list of its kinds.
+
+use core::fmt;
+
+/// What went wrong. The numbers are the status codes of the C ABI; the list only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument or option is outside its range.
+    InvalidArgument = 1,
+    /// The topic, partition or store does not exist.
+    NotFound = 2,
+    /// The name is taken.
+    AlreadyExists = 3,
+    /// Another engine, in this or another process, owns the directory.
+    AlreadyOpen = 4,
+    /// The call would have to wait, and was asked not to.
+    WouldBlock = 5,
+    /// The time given has passed.
+    TimedOut = 6,
+    /// The offset is below the log start offset or above the high watermark.
+    OutOfRange = 7,
+    /// Acknowledged bytes are damaged. [`Error::damaged`] names the range.
+    Corrupt = 8,
+    /// Written by a version, or asks for a feature, that this build does not know.
+    Unsupported = 9,
+    /// The operating system refused a read, write or flush.
+    Io = 10,
+    /// No space is left on the device, or the quota is used up.
+    NoSpace = 11,
+    /// The operating system does not permit it.
+    PermissionDenied = 12,
+    /// An earlier write of this partition failed, so it refuses appends until the store is opened again.
+    PartitionFailed = 13,
+    /// The engine, or the handle, is closed.
+    Closed = 14,
+    /// A record or batch is larger than the limit.
+    TooLarge = 15,
+    /// The memory budget, or the system, has no memory for this.
+    NoMemory = 16,
+    /// The process was forked; the engine belongs to the parent.
+    Forked = 17,
+    /// A bug inside the library.
+    Panic = 18,
+    /// The topic was deleted.
+    Deleted = 19,
+}
+
+/// Offsets of a partition that acknowledged data is missing from: `start..end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRange {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's index.
+    pub partition: u32,
+    /// First damaged offset.
+    pub start: u64,
+    /// First offset after the damage.
+    pub end: u64,
+}
+
+impl fmt::Display for DamagedRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {:?} partition {} offsets {}..{}", self.topic, self.partition, self.start, self.end)
+    }
+}
+
+/// Why a call failed: a [`kind`](Error::kind) to act on, and a sentence to read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    damaged: Option<DamagedRange>,
+    os: Option<i32>,
+}
+
+/// The result of a call of this library.
+pub type Result<T> = core::result::Result<T, Error>;
+
+impl Error {
+    /// An error of a kind, with a sentence that says what, where, and what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { inner: Box::new(Inner { kind, message: message.into(), damaged: None, os: None }) }
+    }
+
+    /// An error that the operating system reported while the library did `what`.
+    pub fn os(what: impl fmt::Display, error: &std::io::Error) -> Error {
+        let os = error.raw_os_error();
+        let kind = match os {
+            Some(libc::ENOSPC | libc::EDQUOT) => ErrorKind::NoSpace,
+            Some(libc::EACCES | libc::EPERM | libc::EROFS) => ErrorKind::PermissionDenied,
+            Some(libc::ENOENT) => ErrorKind::NotFound,
+            Some(libc::EEXIST) => ErrorKind::AlreadyExists,
+            Some(libc::ENOMEM) => ErrorKind::NoMemory,
+            _ => ErrorKind::Io,
+        };
+        Error { inner: Box::new(Inner { kind, message: format!("{what}: {error}"), damaged: None, os }) }
+    }
+
+    /// Damage in acknowledged data.
+    pub fn corrupt(range: DamagedRange, why: impl fmt::Display) -> Error {
+        let message = format!("{range} are damaged: {why}");
+        Error { inner: Box::new(Inner { kind: ErrorKind::Corrupt, message, damaged: Some(range), os: None }) }
+    }
+
+    /// The kind, to decide on.
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// The sentence, to show.
+    pub fn message(&self) -> &str {
+        &self.inner.message
+    }
+
+    /// The damaged offsets, where the kind is [`ErrorKind::Corrupt`] and they are known.
+    pub fn damaged(&self) -> Option<&DamagedRange> {
+        self.inner.damaged.as_ref()
+    }
+
+    /// The operating system's error number, where it reported this.
+    pub fn os_code(&self) -> Option<i32> {
+        self.inner.os
+    }
+
+    /// The same error with `context` before its sentence.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Error {
+        self.inner.message = format!("{context}: {}", self.inner.message);
+        self
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.inner.kind, self.inner.message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,31 @@
+//! Embedded stream storage: partitioned, durable, append-only logs with consumers, as a library.
+
+pub mod error;
+pub mod limits;
+
+mod checksum;
+mod ids;
+mod sync;
+
+mod buffer;
+mod format;
+mod io;
+mod journal;
+mod manifest;
+mod recovery;
+mod segment;
+mod shard;
+mod tail;
+
+mod runtime;
+
+mod engine;
+mod partition;
+mod producer;
+mod reader;
+mod topic;
+
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+
+pub use error::{DamagedRange, Error, ErrorKind, Result};

@@ -1,0 +1,50 @@
+//! Every limit in one place, and what ties them together.
+
+/// Unit of direct I/O that the engine aligns to when the device asks for less. Bytes.
+pub const SECTOR: u64 = 4096;
+/// Frames begin at multiples of this many bytes.
+pub const FRAME_ALIGN: usize = 8;
+/// The largest block that holds ordinary batches. Bytes.
+pub const BLOCK_MAX: usize = 1 << 20;
+/// The smallest block. Bytes.
+pub const BLOCK_MIN: usize = 4096;
+/// A batch up to this size never crosses a block boundary. Larger ones get a block of their own. Bytes.
+pub const BATCH_IN_BLOCK_MAX: usize = 128 << 10;
+/// The largest frame (one batch with its header). Bytes.
+pub const FRAME_MAX: usize = 20 << 20;
+/// The largest record: key, value and headers together. Bytes.
+pub const RECORD_MAX: usize = 16 << 20;
+/// The largest key. Bytes.
+pub const KEY_MAX: usize = 1 << 20;
+/// Headers of one record.
+pub const HEADERS_MAX: usize = 1024;
+/// The longest name of a header. Bytes.
+pub const HEADER_NAME_MAX: usize = 1024;
+/// Records of one batch.
+pub const BATCH_RECORDS_MAX: usize = 65_535;
+/// Partitions of one topic.
+pub const PARTITIONS_MAX: u32 = 65_536;
+/// The longest topic name. Bytes.
+pub const TOPIC_NAME_MAX: usize = 249;
+/// Appends up to this size run wholly inside the append lock; larger ones reserve, fill and publish. Bytes.
+pub const APPEND_INSIDE_LOCK_MAX: usize = 4096;
+/// Reservations of one partition that may be under way at once.
+pub const RESERVATIONS_MAX: usize = 64;
+/// Pending ranges below this size go through the journal; larger ones straight to their segment. Bytes.
+pub const JOURNAL_RANGE_MAX: usize = 16 << 10;
+/// The largest journal write, its table of contents included. Bytes.
+pub const JOURNAL_WRITE_MAX: usize = 1 << 20;
+/// Journal writes in flight at once.
+pub const JOURNAL_IN_FLIGHT_MAX: usize = 2;
+/// An index entry stands at every block start and at least every so many bytes of a segment.
+pub const INDEX_INTERVAL: u64 = 32 << 10;
+/// The largest segment file. Bytes. Positions are kept as 31 bits of 8-byte units.
+pub const SEGMENT_MAX: u64 = 8 << 30;
+/// The smallest segment that an option may ask for. Bytes.
+pub const SEGMENT_MIN: u64 = 64 << 10;
+
+const _: () =
+    assert!(BATCH_IN_BLOCK_MAX + (SECTOR as usize) < BLOCK_MAX, "the largest shared batch and its pad fit a block");
+const _: () = assert!(RECORD_MAX < FRAME_MAX, "the largest record fits a frame");
+const _: () = assert!(SEGMENT_MAX / 8 <= (1 << 31), "a position in 8-byte units fits 31 bits");
+const _: () = assert!(JOURNAL_RANGE_MAX * 4 <= JOURNAL_WRITE_MAX, "a journal write holds several ranges");

@@ -27,5 +27,7 @@ mod topic;
 
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(not(any(test, feature = "sim")))]
+mod sim;
 
 pub use error::{DamagedRange, Error, ErrorKind, Result};

@@ -1,1 +1,7 @@
+//! Deterministic simulation: the production code over a disk that crashes, tears and lies, judged by a model.
 //!
+//! Only [`bugs`] exists in a library that was built for use, and there it is the constant `false`.
+
+#![cfg_attr(not(any(test, feature = "sim")), allow(unreachable_pub, reason = "public with the feature only"))]
+
+pub mod bugs;

@@ -4,6 +4,7 @@ pub mod error;
 pub mod limits;
 
 mod checksum;
+mod durability;
 mod ids;
 mod sync;
 
@@ -30,4 +31,5 @@ pub mod sim;
 #[cfg(not(any(test, feature = "sim")))]
 mod sim;
 
+pub use durability::Durability;
 pub use error::{DamagedRange, Error, ErrorKind, Result};

@@ -5,9 +5,11 @@
 //! implements them over a disk that crashes, tears and lies. Short transfers are results, not errors: the code that
 //! resumes them stands above this line, so that the simulator exercises it.
 
+mod eventfd;
 mod op;
 pub(crate) mod os;
 
+pub(crate) use eventfd::EventFd;
 pub(crate) use op::{Completion, InFlight, Op, OpKind};
 
 use std::io;

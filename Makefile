@@ -1,0 +1,25 @@
+# The two commands of the README are `make demo` and `make test`; the rest are parts of them.
+
+# The file that the demo imports, repeated up to SIZE.
+INPUT ?= tests/data/online_retail_2010-12.csv
+SIZE ?= 1GiB
+# How long `make soak` runs.
+SECONDS ?= 600
+# Lanes of `make test`; all of them unless named: make test LANES="unit cli".
+LANES ?=
+
+.PHONY: demo test soak clean
+
+demo:
+	cargo build --quiet --release -p thalweg-tests --bin thalweg-demo
+	@"$${CARGO_TARGET_DIR:-target}/release/thalweg-demo" --input "$(INPUT)" --size "$(SIZE)"
+
+test:
+	@tests/run $(LANES)
+
+# The simulator for as long as asked, each run from a seed of its own, printed so that it can be repeated.
+soak:
+	@tests/run --soak "$(SECONDS)"
+
+clean:
+	cargo clean

@@ -32,4 +32,7 @@ pub mod sim;
 mod sim;
 
 pub use durability::Durability;
+pub use engine::{Options, Runtime};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
+pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, murmur2};
+pub use topic::TopicOptions;

@@ -42,6 +42,12 @@ pub const INDEX_INTERVAL: u64 = 32 << 10;
 pub const SEGMENT_MAX: u64 = 8 << 30;
 /// The smallest segment that an option may ask for. Bytes.
 pub const SEGMENT_MIN: u64 = 64 << 10;
+/// Shards of one engine.
+pub const SHARDS_MAX: u32 = 64;
+/// The smallest memory budget. Bytes.
+pub const MEMORY_BUDGET_MIN: u64 = 64 << 20;
+/// The largest memory budget. Bytes.
+pub const MEMORY_BUDGET_MAX: u64 = 1 << 40;
 
 const _: () =
     assert!(BATCH_IN_BLOCK_MAX + (SECTOR as usize) < BLOCK_MAX, "the largest shared batch and its pad fit a block");

@@ -1,0 +1,192 @@
+//! What an engine is opened with.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{MEMORY_BUDGET_MAX, MEMORY_BUDGET_MIN, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX};
+
+/// What moves bytes between memory and files. The guarantees are the same with each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Runtime {
+    /// `Uring` where the kernel and the container permit it, else `Posix`. [`Info::runtime`](crate::Info) tells which.
+    #[default]
+    Auto,
+    /// io_uring. Opening fails with [`ErrorKind::Unsupported`] or [`ErrorKind::PermissionDenied`] where it is
+    /// forbidden.
+    Uring,
+    /// `preadv2` and `pwritev2` on a bounded pool of threads.
+    Posix,
+}
+
+impl Runtime {
+    /// The name that commands and reports use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Runtime::Auto => "auto",
+            Runtime::Uring => "uring",
+            Runtime::Posix => "posix",
+        }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How an engine is opened. A plain builder; [`Engine::open`](crate::Engine::open) checks it and names the option, the
+/// value and the allowed range of what it refuses.
+///
+/// ```
+/// use thalweg::{Durability, Options, Runtime};
+/// let options = Options::default()
+///     .shards(2)
+///     .memory_budget(64 << 20)
+///     .runtime(Runtime::Auto)
+///     .durability(Durability::Durable);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    pub(crate) shards: Option<u32>,
+    pub(crate) memory_budget: u64,
+    pub(crate) segment_size: u64,
+    pub(crate) runtime: Runtime,
+    pub(crate) durability: Durability,
+    pub(crate) pin_cores: bool,
+    pub(crate) create: bool,
+    pub(crate) lock_timeout: Duration,
+}
+
+impl Options {
+    /// The memory budget when none is asked for. Bytes.
+    pub const MEMORY_BUDGET_DEFAULT: u64 = 256 << 20;
+    /// The segment size when none is asked for. Bytes.
+    pub const SEGMENT_SIZE_DEFAULT: u64 = 256 << 20;
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            shards: None,
+            memory_budget: Options::MEMORY_BUDGET_DEFAULT,
+            segment_size: Options::SEGMENT_SIZE_DEFAULT,
+            runtime: Runtime::Auto,
+            durability: Durability::Durable,
+            pin_cores: false,
+            create: true,
+            lock_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Options {
+    /// Threads that write and read the device, 1 to 64, each owning a share of the partitions. By default one for
+    /// every four cores, at least 1 and at most 8. May differ at every open.
+    pub fn shards(mut self, shards: u32) -> Options {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// All memory that grows with load, in bytes: what is appended and not yet written, what is cached, and what
+    /// readers hold. 64 MiB to 1 TiB; 256 MiB by default.
+    pub fn memory_budget(mut self, bytes: u64) -> Options {
+        self.memory_budget = bytes;
+        self
+    }
+
+    /// The largest segment file, in bytes: 64 KiB to 8 GiB; 256 MiB by default. Partitions with little traffic use
+    /// smaller ones; a batch that does not fit gets a larger one of its own.
+    pub fn segment_size(mut self, bytes: u64) -> Options {
+        self.segment_size = bytes;
+        self
+    }
+
+    /// What moves the bytes; [`Runtime::Auto`] by default.
+    pub fn runtime(mut self, runtime: Runtime) -> Options {
+        self.runtime = runtime;
+        self
+    }
+
+    /// The durability of topics that are created without one; [`Durability::Durable`] by default.
+    pub fn durability(mut self, durability: Durability) -> Options {
+        self.durability = durability;
+        self
+    }
+
+    /// Whether each shard's thread stays on one core; off by default.
+    pub fn pin_cores(mut self, pin: bool) -> Options {
+        self.pin_cores = pin;
+        self
+    }
+
+    /// Whether a directory that holds no store becomes one; on by default. Off, opening one that holds none fails
+    /// with [`ErrorKind::NotFound`].
+    pub fn create(mut self, create: bool) -> Options {
+        self.create = create;
+        self
+    }
+
+    /// How long opening waits for an owner that has died and whose last writes are still on their way; 5 s by
+    /// default, at most one hour. A living owner is refused at once.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Options {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// Refuses what is out of range.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(shards) = self.shards {
+            within("shards", u64::from(shards), 1, u64::from(SHARDS_MAX))?;
+        }
+        within("memory_budget", self.memory_budget, MEMORY_BUDGET_MIN, MEMORY_BUDGET_MAX)?;
+        within("segment_size", self.segment_size, SEGMENT_MIN, SEGMENT_MAX)?;
+        let ms = u64::try_from(self.lock_timeout.as_millis()).unwrap_or(u64::MAX);
+        within("lock_timeout (ms)", ms, 0, 3_600_000)
+    }
+}
+
+fn within(option: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let message = format!("option {option} is {value}; allowed are {least} to {most}");
+    Err(Error::new(ErrorKind::InvalidArgument, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(options: &Options) -> String {
+        let error = options.check().expect_err("out of range");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn every_option_at_its_limits() {
+        let base = Options::default;
+        assert!(base().check().is_ok());
+        assert_eq!(refused(&base().shards(0)), "option shards is 0; allowed are 1 to 64");
+        assert!(base().shards(1).check().is_ok() && base().shards(64).check().is_ok());
+        assert_eq!(refused(&base().shards(65)), "option shards is 65; allowed are 1 to 64");
+
+        let below = refused(&base().memory_budget((64 << 20) - 1));
+        assert_eq!(below, "option memory_budget is 67108863; allowed are 67108864 to 1099511627776");
+        assert!(base().memory_budget(64 << 20).check().is_ok() && base().memory_budget(1 << 40).check().is_ok());
+        refused(&base().memory_budget((1 << 40) + 1));
+
+        assert!(refused(&base().segment_size((64 << 10) - 1)).contains("segment_size"));
+        assert!(base().segment_size(64 << 10).check().is_ok() && base().segment_size(8 << 30).check().is_ok());
+        refused(&base().segment_size((8 << 30) + 1));
+
+        assert!(base().lock_timeout(Duration::ZERO).check().is_ok());
+        assert!(refused(&base().lock_timeout(Duration::MAX)).contains("lock_timeout"));
+    }
+}

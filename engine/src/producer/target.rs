@@ -1,0 +1,69 @@
+//! Where a batch goes, and how its append behaves.
+
+use crate::durability::Durability;
+
+/// Which partition a batch goes to. A batch has one, whatever the keys of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// This one.
+    Partition(u32),
+    /// The one that this key belongs to: murmur2, exactly as Kafka's Java client.
+    Key(&'a [u8]),
+    /// The next one, by turns for each batch.
+    RoundRobin,
+}
+
+/// How an append behaves. A plain builder.
+///
+/// ```
+/// use thalweg::{AppendOptions, Durability};
+/// let options = AppendOptions::default().durability(Durability::LoseOnKill).wait_for_memory(false);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct AppendOptions {
+    pub(crate) durability: Option<Durability>,
+    pub(crate) wait_for_memory: bool,
+}
+
+impl Default for AppendOptions {
+    fn default() -> AppendOptions {
+        AppendOptions { durability: None, wait_for_memory: true }
+    }
+}
+
+impl AppendOptions {
+    /// When this append is acknowledged; by default as its topic says. It does not change what readers see: the high
+    /// watermark follows the topic.
+    pub fn durability(mut self, durability: Durability) -> AppendOptions {
+        self.durability = Some(durability);
+        self
+    }
+
+    /// Whether the call waits when the appenders' share of the memory budget is used up, or the device is behind with
+    /// preparing files; on by default. Off, it answers [`WouldBlock`](crate::ErrorKind::WouldBlock), and nothing is
+    /// appended.
+    pub fn wait_for_memory(mut self, wait: bool) -> AppendOptions {
+        self.wait_for_memory = wait;
+        self
+    }
+}
+
+/// Where an acknowledged or submitted batch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Appended {
+    /// The partition's index.
+    pub partition: u32,
+    /// The offset of the first record. The others follow without a gap.
+    pub base_offset: u64,
+    /// The number of records.
+    pub count: u32,
+}
+
+impl Appended {
+    /// The offset after the last record.
+    pub fn next_offset(&self) -> u64 {
+        self.base_offset + u64::from(self.count)
+    }
+}

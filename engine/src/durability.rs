@@ -14,31 +14,26 @@ use core::fmt;
 /// let metrics = TopicOptions::default().partitions(4).durability(Durability::LoseOnKill);
 /// # let _ = metrics;
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Durability {
-    /// Survives the kill of the process, a crash of the system, and loss of power.
+    /// Acknowledged once it is in the process's memory: the kill of the process may take it back.
+    LoseOnKill = 1,
+    /// Acknowledged once the device has taken the write: the loss of power may take it back, a kill does not.
+    LoseOnPowerCut = 2,
+    /// Acknowledged once it is on the medium: neither a kill, nor a crash of the system, nor the loss of power takes
+    /// it back.
     #[default]
-    Durable = 0,
-    /// Acknowledged when the device has taken the write. Survives the kill of the process; loss of power may take it
-    /// back.
-    LoseOnPowerCut = 1,
-    /// Acknowledged when it is in memory. The kill of the process may take it back.
-    LoseOnKill = 2,
+    Durable = 3,
 }
 
 impl Durability {
-    /// The number that stands for it on disk.
-    pub(crate) fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// The durability that a number on disk stands for.
-    pub(crate) fn from_code(code: u8) -> Option<Durability> {
-        match code {
-            0 => Some(Durability::Durable),
-            1 => Some(Durability::LoseOnPowerCut),
-            2 => Some(Durability::LoseOnKill),
+    /// The mode that a stored number stands for; `as u8` is the way there.
+    pub(crate) fn from_u8(number: u8) -> Option<Durability> {
+        match number {
+            1 => Some(Durability::LoseOnKill),
+            2 => Some(Durability::LoseOnPowerCut),
+            3 => Some(Durability::Durable),
             _ => None,
         }
     }
@@ -66,8 +61,10 @@ mod tests {
     #[test]
     fn codes_round_trip_and_unknown_ones_are_refused() {
         for durability in [Durability::Durable, Durability::LoseOnPowerCut, Durability::LoseOnKill] {
-            assert_eq!(Durability::from_code(durability.code()), Some(durability));
+            assert_eq!(Durability::from_u8(durability as u8), Some(durability));
         }
-        assert_eq!(Durability::from_code(3), None);
+        assert_eq!(Durability::from_u8(0), None);
+        assert!(Durability::LoseOnKill < Durability::Durable);
+        assert_eq!(Durability::from_u8(4), None);
     }
 }

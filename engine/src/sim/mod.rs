@@ -5,3 +5,18 @@
 #![cfg_attr(not(any(test, feature = "sim")), allow(unreachable_pub, reason = "public with the feature only"))]
 
 pub mod bugs;
+
+#[cfg(any(test, feature = "sim"))]
+mod disk;
+#[cfg(any(test, feature = "sim"))]
+mod env;
+#[cfg(any(test, feature = "sim"))]
+mod faults;
+#[cfg(any(test, feature = "sim"))]
+mod file;
+#[cfg(any(test, feature = "sim"))]
+mod image;
+#[cfg(any(test, feature = "sim"))]
+mod names;
+#[cfg(any(test, feature = "sim"))]
+mod rng;

@@ -48,3 +48,13 @@ impl Lsn {
         Lsn(self.0 + 1)
     }
 }
+
+/// How a store makes a write durable. Chosen when the store is created, by measuring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DurablePrimitive {
+    /// The write itself is durable when it completes (RWF_DSYNC).
+    #[default]
+    DurableWrite,
+    /// A write, then a flush of the file (fdatasync).
+    WriteThenSync,
+}

@@ -8,6 +8,7 @@
 mod eventfd;
 mod op;
 pub(crate) mod os;
+mod signal;
 
 pub(crate) use eventfd::EventFd;
 pub(crate) use op::{Completion, InFlight, Op, OpKind};

@@ -34,5 +34,6 @@ mod sim;
 pub use durability::Durability;
 pub use engine::{Options, Runtime};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
+pub use format::record::{Headers, Record, RecordHeader, RecordView};
 pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, murmur2};
 pub use topic::TopicOptions;

@@ -22,6 +22,9 @@ pub const HEADERS_MAX: usize = 1024;
 pub const HEADER_NAME_MAX: usize = 1024;
 /// Records of one batch.
 pub const BATCH_RECORDS_MAX: usize = 65_535;
+/// Times lie between this and its negative: ms since 1970, about 2,200 years either way, so that the difference of any
+/// two fits the 48 bits that a frame has for it.
+pub const TIME_MAX: i64 = (1 << 46) - 1;
 /// Partitions of one topic.
 pub const PARTITIONS_MAX: u32 = 65_536;
 /// The longest topic name. Bytes.
@@ -54,3 +57,4 @@ const _: () =
 const _: () = assert!(RECORD_MAX < FRAME_MAX, "the largest record fits a frame");
 const _: () = assert!(SEGMENT_MAX / 8 <= (1 << 31), "a position in 8-byte units fits 31 bits");
 const _: () = assert!(JOURNAL_RANGE_MAX * 4 <= JOURNAL_WRITE_MAX, "a journal write holds several ranges");
+const _: () = assert!(TIME_MAX < 1 << 46, "the difference of two times fits 48 bits");

@@ -1,0 +1,202 @@
+//! The manifest: two root slots that name an edit log, and the edits in it.
+//!
+//! Each edit's checksum begins with that of the edit before, and the first begins with the identity of the store and
+//! the number of the log, so that an edit of another log, or out of its order, does not pass.
+
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::file::{FileError, area_is_whole, check_head, seal_area, write_head};
+use crate::checksum::{crc, mix};
+use crate::limits::SECTOR;
+
+mod body;
+mod edit;
+
+pub(crate) use edit::{CheckpointEntry, Edit};
+
+/// Bytes of a root slot's sector.
+pub(crate) const ROOT_SIZE: usize = SECTOR as usize;
+/// Where the two root slots stand in the manifest.
+pub(crate) const ROOT_POSITIONS: [u64; 2] = [0, SECTOR];
+
+const MAGIC: &[u8; 8] = b"THLWGMAN";
+/// Bytes before an edit's body.
+pub(crate) const EDIT_HEADER: usize = 24;
+/// The largest edit. Bytes.
+pub(crate) const EDIT_MAX: usize = 64 << 20;
+
+/// What a root slot says: the log, how far it counts, and what its last edit was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// Identity of the store.
+    pub store: u64,
+    /// Number of this commit; the slot with the higher one is the newer.
+    pub commit: u64,
+    /// Number of the log file.
+    pub log_number: u32,
+    /// Bytes of the log that count.
+    pub log_length: u64,
+    /// Number of the last edit among them.
+    pub last_sequence: u64,
+    /// Checksum of the last edit among them, or of the log's start where there is none.
+    pub last_crc: u32,
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct RootBytes {
+    head: [u8; 16],
+    store: U64,
+    commit: U64,
+    log_length: U64,
+    last_sequence: U64,
+    log_number: U32,
+    last_crc: U32,
+}
+
+impl Root {
+    /// Writes a root slot's sector.
+    pub(crate) fn encode(&self, sector: &mut [u8]) {
+        assert!(sector.len() == ROOT_SIZE, "a root slot fills its sector");
+        sector.fill(0);
+        let fields = RootBytes {
+            head: [0; 16],
+            store: self.store.into(),
+            commit: self.commit.into(),
+            log_length: self.log_length.into(),
+            last_sequence: self.last_sequence.into(),
+            log_number: self.log_number.into(),
+            last_crc: self.last_crc.into(),
+        };
+        fields.write_to_prefix(sector).expect("a sector holds the root");
+        write_head(sector, MAGIC);
+        seal_area(sector);
+    }
+
+    /// Reads a root slot's sector.
+    pub(crate) fn parse(sector: &[u8]) -> Result<Root, FileError> {
+        check_head(sector, MAGIC)?;
+        let damaged = FileError::Damaged("the checksum of the manifest's root does not match");
+        let Some(sector) = sector.get(..ROOT_SIZE).filter(|sector| area_is_whole(sector)) else {
+            return Err(damaged);
+        };
+        let Ok((fields, _)) = RootBytes::ref_from_prefix(sector) else {
+            return Err(damaged);
+        };
+        Ok(Root {
+            store: fields.store.get(),
+            commit: fields.commit.get(),
+            log_number: fields.log_number.get(),
+            log_length: fields.log_length.get(),
+            last_sequence: fields.last_sequence.get(),
+            last_crc: fields.last_crc.get(),
+        })
+    }
+}
+
+/// An edit as it was read from a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logged {
+    pub edit: Edit,
+    pub sequence: u64,
+    /// Its checksum; the next edit's begins with it.
+    pub crc: u32,
+    /// Bytes that it takes in the log.
+    pub size: usize,
+}
+
+/// Why bytes are not the next edit of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EditError {
+    /// As far as the bytes go they may be one; `needed` bytes decide it.
+    Incomplete { needed: usize },
+    /// Torn, damaged, of another log, or not the next.
+    Damaged,
+    /// Whole, but of a kind that this build does not know.
+    Unsupported(String),
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct EditHeader {
+    size: U32,
+    crc: U32,
+    sequence: U64,
+    kind: U32,
+    body: U32,
+}
+
+/// The checksum that the first edit of a log begins with.
+pub(crate) fn log_start(store: u64, log_number: u32) -> u32 {
+    (mix(store, u64::from(log_number)) >> 32) as u32
+}
+
+fn edit_crc(previous: u32, size: u32, after: &[u8]) -> u32 {
+    crc((mix(u64::from(previous), u64::from(size)) >> 32) as u32, after)
+}
+
+/// Appends an edit to `log`; answers its checksum, which the next edit begins with.
+///
+/// Panics beyond [`EDIT_MAX`]: only a checkpoint can grow, and whoever makes it divides it.
+pub(crate) fn append_edit(log: &mut Vec<u8>, edit: &Edit, sequence: u64, previous: u32) -> u32 {
+    let start = log.len();
+    log.resize(start + EDIT_HEADER, 0);
+    edit.encode(log);
+    finish_edit(log, start, edit.kind(), sequence, previous)
+}
+
+/// Appends an edit that changes nothing and ends at a multiple of the sector, if `log` does not end at one.
+pub(crate) fn append_padding(log: &mut Vec<u8>, sequence: u64, previous: u32) -> Option<u32> {
+    if log.len().is_multiple_of(SECTOR as usize) {
+        return None;
+    }
+    let start = log.len();
+    log.resize((start + EDIT_HEADER).next_multiple_of(SECTOR as usize), 0);
+    Some(finish_edit(log, start, Edit::Padding.kind(), sequence, previous))
+}
+
+fn finish_edit(log: &mut Vec<u8>, start: usize, kind: u32, sequence: u64, previous: u32) -> u32 {
+    let body = log.len() - start - EDIT_HEADER;
+    let size = (EDIT_HEADER + body).next_multiple_of(8);
+    assert!(size <= EDIT_MAX, "an edit is within its limit");
+    log.resize(start + size, 0);
+    let edit = &mut log[start..];
+    let (size, body) = (size as u32, body as u32);
+    let header = EditHeader {
+        size: size.into(),
+        crc: 0.into(),
+        sequence: sequence.into(),
+        kind: kind.into(),
+        body: body.into(),
+    };
+    header.write_to_prefix(edit).expect("room for the header was made");
+    let sum = edit_crc(previous, size, &edit[8..]);
+    edit[4..8].copy_from_slice(&sum.to_le_bytes());
+    sum
+}
+
+/// Reads the edit that follows one with the checksum `previous` and is number `sequence`.
+pub(crate) fn parse_edit(bytes: &[u8], sequence: u64, previous: u32) -> Result<Logged, EditError> {
+    let Ok((header, _)) = EditHeader::ref_from_prefix(bytes) else {
+        return Err(EditError::Incomplete { needed: EDIT_HEADER });
+    };
+    let size = header.size.get() as usize;
+    let body_size = header.body.get() as usize;
+    if size > EDIT_MAX || body_size > EDIT_MAX || size != (EDIT_HEADER + body_size).next_multiple_of(8) {
+        return Err(EditError::Damaged);
+    }
+    let Some(edit) = bytes.get(..size) else {
+        return Err(EditError::Incomplete { needed: size });
+    };
+    let sum = edit_crc(previous, header.size.get(), &edit[8..]);
+    if header.crc.get() != sum || header.sequence.get() != sequence {
+        return Err(EditError::Damaged);
+    }
+    let (body, padding) = edit[EDIT_HEADER..].split_at(body_size);
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err(EditError::Damaged);
+    }
+    let edit = Edit::decode(header.kind.get(), body)?;
+    Ok(Logged { edit, sequence, crc: sum, size })
+}

@@ -1,0 +1,226 @@
+//! The plan of a frame: all of an append that can be done before its partition's lock is taken.
+
+use super::frame::{self, Fields, HEADER_SIZE, Kind, Stamp};
+use super::record::{Record, put, store, stored_size};
+use super::view::{LIST_HEADERS, LIST_NULL_KEY, LIST_NULL_VALUE, LIST_PREFIX, LONG_KEY, OWN_TIME};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{
+    BATCH_RECORDS_MAX, FRAME_ALIGN, FRAME_MAX, HEADER_NAME_MAX, HEADERS_MAX, KEY_MAX, RECORD_MAX, TIME_MAX,
+};
+
+/// Sizes and shape of the frame that a batch becomes; its limits are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    frame_size: u32,
+    count: u16,
+    flags: u16,
+    key_size: u16,
+    pad: u8,
+    /// The records carry times of their own, for these differ.
+    own_times: bool,
+    create_time: Option<i64>,
+}
+
+impl Plan {
+    /// Checks the limits of a batch and lays out its frame.
+    #[inline]
+    pub(crate) fn new(records: &[Record<'_>]) -> Result<Plan> {
+        match records {
+            [record] if record.key.is_none_or(|key| key.len() <= usize::from(u16::MAX)) => Plan::single(record),
+            _ => Plan::list(records),
+        }
+    }
+
+    #[inline]
+    fn single(record: &Record<'_>) -> Result<Plan> {
+        let parts = check(record)?;
+        let mut flags = frame::SINGLE;
+        if record.key.is_none() {
+            flags |= frame::NULL_KEY;
+        }
+        if record.value.is_none() {
+            flags |= frame::NULL_VALUE;
+        }
+        let mut size = parts;
+        if !record.headers.is_empty() {
+            flags |= frame::HAS_HEADERS;
+            size += 4;
+        }
+        let key_size = record.key.map_or(0, <[u8]>::len) as u16;
+        Plan { frame_size: 0, count: 1, flags, key_size, pad: 0, own_times: false, create_time: record.timestamp }
+            .sized(size)
+    }
+
+    fn list(records: &[Record<'_>]) -> Result<Plan> {
+        let Some(first) = records.first() else {
+            return Err(Error::new(ErrorKind::InvalidArgument, "a batch has at least one record"));
+        };
+        if records.len() > BATCH_RECORDS_MAX {
+            return Err(too_large("a batch", records.len(), "records", BATCH_RECORDS_MAX));
+        }
+        let own_times = records.iter().any(|record| record.timestamp != first.timestamp);
+        let mut size = 0;
+        for (index, record) in records.iter().enumerate() {
+            let parts = check(record).map_err(|error| error.context(format_args!("record {index} of the batch")))?;
+            size += LIST_PREFIX + parts;
+            size += if own_times && record.timestamp.is_some() { 8 } else { 0 };
+            size += if is_long(record) { 4 } else { 0 };
+            size += if record.headers.is_empty() { 0 } else { 4 };
+        }
+        let create_time = if own_times { None } else { first.timestamp };
+        let count = records.len() as u16;
+        Plan { frame_size: 0, count, flags: 0, key_size: 0, pad: 0, own_times, create_time }.sized(size)
+    }
+
+    #[inline]
+    fn sized(self, body: usize) -> Result<Plan> {
+        let frame_size = (HEADER_SIZE + body).next_multiple_of(FRAME_ALIGN);
+        if frame_size > FRAME_MAX {
+            return Err(too_large("a batch", frame_size, "bytes as a frame", FRAME_MAX));
+        }
+        Ok(Plan { frame_size: frame_size as u32, pad: (frame_size - HEADER_SIZE - body) as u8, ..self })
+    }
+
+    /// Bytes of the whole frame.
+    #[inline]
+    pub(crate) fn frame_size(&self) -> usize {
+        self.frame_size as usize
+    }
+
+    /// Records, and offsets that they take.
+    #[inline]
+    pub(crate) fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Writes the body, `frame[40..]`, of a slice that is the whole frame. The header is [`frame::seal`]'s.
+    ///
+    /// `records` are those that the plan was made of.
+    #[inline]
+    pub(crate) fn encode(&self, records: &[Record<'_>], frame: &mut [u8]) {
+        assert!(frame.len() == self.frame_size(), "the slice is the whole frame");
+        let body = &mut frame[HEADER_SIZE..];
+        let rest = match records {
+            [record] if self.flags & frame::SINGLE != 0 => encode_single(record, body),
+            _ => self.encode_list(records, body),
+        };
+        debug_assert_eq!(rest.len(), usize::from(self.pad), "the records are those of the plan");
+        rest.fill(0);
+    }
+
+    fn encode_list<'b>(&self, records: &[Record<'_>], mut body: &'b mut [u8]) -> &'b mut [u8] {
+        for record in records {
+            body = encode_listed(record, self.own_times, body);
+        }
+        body
+    }
+
+    /// What [`frame::seal`] writes into the header of this frame.
+    #[inline]
+    pub(crate) fn fields(&self, stamp: Stamp) -> Fields {
+        Fields {
+            kind: Kind::Data,
+            flags: self.flags,
+            pad: self.pad,
+            count: self.count,
+            key_size: self.key_size,
+            optional_size: 0,
+            create_time: self.create_time,
+            stamp,
+        }
+    }
+}
+
+#[inline]
+fn encode_single<'b>(record: &Record<'_>, mut body: &'b mut [u8]) -> &'b mut [u8] {
+    if !record.headers.is_empty() {
+        body = put(body, &(stored_size(record.headers) as u32).to_le_bytes());
+    }
+    body = put(body, record.key.unwrap_or_default());
+    body = put(body, record.value.unwrap_or_default());
+    if record.headers.is_empty() { body } else { store(record.headers, body) }
+}
+
+#[inline]
+fn encode_listed<'b>(record: &Record<'_>, own_times: bool, body: &'b mut [u8]) -> &'b mut [u8] {
+    let key = record.key.unwrap_or_default();
+    let value = record.value.unwrap_or_default();
+    let long = is_long(record);
+    let time = record.timestamp.filter(|_| own_times);
+    let mut flags = 0;
+    flags |= if record.key.is_none() { LIST_NULL_KEY } else { 0 };
+    flags |= if record.value.is_none() { LIST_NULL_VALUE } else { 0 };
+    flags |= if record.headers.is_empty() { 0 } else { LIST_HEADERS };
+    flags |= if time.is_some() { OWN_TIME } else { 0 };
+    flags |= if long { LONG_KEY } else { 0 };
+    let key_size = if long { 0 } else { key.len() as u64 };
+    let prefix = value.len() as u64 | (key_size << 32) | (u64::from(flags) << 48);
+    let mut rest = put(body, &prefix.to_le_bytes());
+    if let Some(time) = time {
+        rest = put(rest, &time.to_le_bytes());
+    }
+    if long {
+        rest = put(rest, &(key.len() as u32).to_le_bytes());
+    }
+    if !record.headers.is_empty() {
+        rest = put(rest, &(stored_size(record.headers) as u32).to_le_bytes());
+    }
+    rest = put(rest, key);
+    rest = put(rest, value);
+    if record.headers.is_empty() { rest } else { store(record.headers, rest) }
+}
+
+/// Whether a key is longer than the fixed prefix can say.
+#[inline]
+fn is_long(record: &Record<'_>) -> bool {
+    record.key.is_some_and(|key| key.len() > usize::from(u16::MAX))
+}
+
+/// Checks the limits of one record; answers the bytes of key, value and stored headers.
+#[inline]
+fn check(record: &Record<'_>) -> Result<usize> {
+    let key = record.key.map_or(0, <[u8]>::len);
+    let value = record.value.map_or(0, <[u8]>::len);
+    if key > KEY_MAX {
+        return Err(too_large("a key", key, "bytes", KEY_MAX));
+    }
+    if value > RECORD_MAX - key {
+        return Err(too_large("a record", key.saturating_add(value), "bytes", RECORD_MAX));
+    }
+    if record.timestamp.is_some_and(|time| !(-TIME_MAX..=TIME_MAX).contains(&time)) {
+        return Err(bad_time(record.timestamp));
+    }
+    if record.headers.is_empty() { Ok(key + value) } else { check_headers(record, key + value) }
+}
+
+#[cold]
+fn check_headers(record: &Record<'_>, size: usize) -> Result<usize> {
+    if record.headers.len() > HEADERS_MAX {
+        return Err(too_large("a record", record.headers.len(), "headers", HEADERS_MAX));
+    }
+    let mut total = size;
+    for header in record.headers {
+        if header.name.len() > HEADER_NAME_MAX {
+            return Err(too_large("the name of a header", header.name.len(), "bytes", HEADER_NAME_MAX));
+        }
+        total = total.saturating_add(header.name.len()).saturating_add(header.value.map_or(0, <[u8]>::len));
+    }
+    if total > RECORD_MAX {
+        return Err(too_large("a record", total, "bytes", RECORD_MAX));
+    }
+    Ok(size + stored_size(record.headers))
+}
+
+#[cold]
+fn too_large(what: &str, found: usize, unit: &str, limit: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("{what} has {found} {unit}; the limit is {limit}"))
+}
+
+#[cold]
+fn bad_time(time: Option<i64>) -> Error {
+    let time = time.unwrap_or_default();
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("a timestamp is {time} ms since 1970; the allowed range is -{TIME_MAX} to {TIME_MAX}"),
+    )
+}

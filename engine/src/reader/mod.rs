@@ -1,1 +1,7 @@
-//!
+//! Reads: from the blocks that were appended to, from the cache, or from the device.
+
+mod cache;
+mod check;
+mod copies;
+mod extent;
+mod walk;

@@ -5,7 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use super::extent::Extent;
 use crate::ids::Generation;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU32, Mutex, Ordering};
 
 /// Parts with a lock each, so that readers of different files rarely meet.
 const SHELVES: usize = 16;
@@ -17,7 +17,7 @@ type Key = (Generation, u64);
 pub(crate) struct Cache {
     shelves: [Mutex<Shelf>; SHELVES],
     /// The shelf to evict from next.
-    next: AtomicUsize,
+    next: AtomicU32,
 }
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct Shelf {
 
 impl Cache {
     pub(crate) fn new() -> Cache {
-        Cache { shelves: std::array::from_fn(|_| Mutex::new(Shelf::default())), next: AtomicUsize::new(0) }
+        Cache { shelves: std::array::from_fn(|_| Mutex::new(Shelf::default())), next: AtomicU32::new(0) }
     }
 
     fn shelf(&self, generation: Generation) -> &Mutex<Shelf> {
@@ -81,7 +81,7 @@ impl Cache {
             if freed >= size {
                 break;
             }
-            let at = self.next.fetch_add(1, Ordering::Relaxed) % SHELVES;
+            let at = self.next.fetch_add(1, Ordering::Relaxed) as usize % SHELVES;
             let dropped = self.shelves[at].lock().evict(size - freed);
             // Outside the shelf's lock: giving memory back wakes those who wait for it.
             freed += dropped.iter().map(|extent| extent.block.charged()).sum::<usize>();
@@ -169,7 +169,7 @@ mod tests {
     fn eviction_passes_over_what_is_pinned_loading_or_just_used() {
         let (pool, cache) = (pool(), Cache::new());
         let pinned = extent(&pool, A, 0, 4096);
-        let pin = pinned.block.pin().expect("within the pins' share");
+        let pin = Block::pin(&pinned.block).expect("within the pins' share");
         let block = Block::take(&pool, Share::Cache, A, 8192, 4096).expect("within the budget");
         let loading = Arc::new(Extent::loading(block, 12288));
         let idle = extent(&pool, A, 16384, 4096);

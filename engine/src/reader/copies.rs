@@ -1,6 +1,7 @@
 //! Small batches outside the budget's pins, for readers that find those used up by others.
 
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::Arc;
 
 /// The largest batch that is copied. Bytes.
 pub(crate) const COPY_MAX: usize = 64 << 10;

@@ -4,7 +4,7 @@ mod partitioner;
 mod queue;
 mod target;
 
-pub(crate) use partitioner::{RoundRobin, partition_of};
 pub use partitioner::murmur2;
+pub(crate) use partitioner::{RoundRobin, partition_of};
 pub use queue::{Completed, CompletionQueue};
 pub use target::{AppendOptions, Appended, Target};

@@ -154,7 +154,8 @@ impl CompletionQueue {
     pub(super) fn reserve(&self, token: u64) -> Result<Place> {
         let mut state = self.shared.lock();
         if state.under_way + state.done.len() >= self.shared.capacity {
-            let message = format!("{} appends wait in the completion queue; take their completions", self.shared.capacity);
+            let message =
+                format!("{} appends wait in the completion queue; take their completions", self.shared.capacity);
             return Err(Error::new(ErrorKind::WouldBlock, message));
         }
         state.under_way += 1;

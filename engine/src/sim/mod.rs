@@ -19,4 +19,6 @@ mod image;
 #[cfg(any(test, feature = "sim"))]
 mod names;
 #[cfg(any(test, feature = "sim"))]
+mod oracle;
+#[cfg(any(test, feature = "sim"))]
 mod rng;

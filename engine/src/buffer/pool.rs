@@ -153,7 +153,9 @@ impl Pool {
         let mut surplus = Some(raw);
         let mut state = self.state.lock();
         state.ledger.release(share, size);
-        if let Some(class) = class_of(size).filter(|_| state.ledger.usage.idle + size <= state.ledger.budget.total / IDLE_PART) {
+        if let Some(class) =
+            class_of(size).filter(|_| state.ledger.usage.idle + size <= state.ledger.budget.total / IDLE_PART)
+        {
             state.ledger.usage.idle += size;
             state.free[class].extend(surplus.take());
         }

@@ -201,6 +201,19 @@ impl Device {
         self.lock().names.paths().map(|(path, _)| path.to_string()).collect()
     }
 
+    /// Bytes of some file, as a hostile producer might get hold of them.
+    pub(crate) fn loot(&self, rng: &mut Rng, size: usize) -> Vec<u8> {
+        let state = self.lock();
+        let files: Vec<u64> = state.names.paths().map(|(_, inode)| inode).collect();
+        let mut bytes = vec![0; size];
+        if !files.is_empty() {
+            let image = state.files[rng.pick(&files)].visible();
+            let read = image.read(rng.below(image.size() / 4096 + 1) * 4096, &mut bytes);
+            bytes.truncate(read);
+        }
+        bytes
+    }
+
     /// Flips bits of durable bytes in a file whose path `may_rot` accepts. Returns the path.
     pub(crate) fn rot(&self, may_rot: impl Fn(&str) -> bool) -> Option<String> {
         let mut state = self.lock();

@@ -22,3 +22,5 @@ mod names;
 mod oracle;
 #[cfg(any(test, feature = "sim"))]
 mod rng;
+#[cfg(any(test, feature = "sim"))]
+mod workload;

@@ -56,11 +56,7 @@ impl Futex {
 #[cfg(loom)]
 impl Futex {
     pub(crate) fn new(value: u32) -> Futex {
-        Futex {
-            word: AtomicU32::new(value),
-            sleepers: loom::sync::Mutex::new(()),
-            awoken: loom::sync::Condvar::new(),
-        }
+        Futex { word: AtomicU32::new(value), sleepers: loom::sync::Mutex::new(()), awoken: loom::sync::Condvar::new() }
     }
 
     /// As the kernel: the look at the word and the falling asleep are one step against a wake. Time never passes.

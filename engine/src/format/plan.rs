@@ -99,13 +99,14 @@ impl Plan {
     #[inline]
     pub(crate) fn encode(&self, records: &[Record<'_>], frame: &mut [u8]) {
         assert!(frame.len() == self.frame_size(), "the slice is the whole frame");
+        // The unused bytes at the end; what else this clears, the body or the header's own writer writes after it.
+        *frame.last_chunk_mut::<FRAME_ALIGN>().expect("a frame is not shorter than its header") = [0; FRAME_ALIGN];
         let body = &mut frame[HEADER_SIZE..];
         let rest = match records {
             [record] if self.flags & frame::SINGLE != 0 => encode_single(record, body),
             _ => self.encode_list(records, body),
         };
         debug_assert_eq!(rest.len(), usize::from(self.pad), "the records are those of the plan");
-        rest.fill(0);
     }
 
     fn encode_list<'b>(&self, records: &[Record<'_>], mut body: &'b mut [u8]) -> &'b mut [u8] {
@@ -133,12 +134,17 @@ impl Plan {
 
 #[inline]
 fn encode_single<'b>(record: &Record<'_>, mut body: &'b mut [u8]) -> &'b mut [u8] {
-    if !record.headers.is_empty() {
-        body = put(body, &(stored_size(record.headers) as u32).to_le_bytes());
+    let value = record.value.unwrap_or_default();
+    if record.headers.is_empty() {
+        if let Some(key) = record.key {
+            body = put(body, key);
+        }
+        return put(body, value);
     }
+    body = put(body, &(stored_size(record.headers) as u32).to_le_bytes());
     body = put(body, record.key.unwrap_or_default());
-    body = put(body, record.value.unwrap_or_default());
-    if record.headers.is_empty() { body } else { store(record.headers, body) }
+    body = put(body, value);
+    store(record.headers, body)
 }
 
 #[inline]

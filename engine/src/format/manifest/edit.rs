@@ -16,6 +16,8 @@ pub(crate) struct CheckpointEntry {
     pub position: u64,
     /// Offset there.
     pub offset: u64,
+    /// Append time of the last frame below it, or a lower bound; ms since 1970.
+    pub time: i64,
 }
 
 /// A change to what the store consists of.
@@ -83,7 +85,8 @@ pub(crate) enum Edit {
         start: u64,
         end: u64,
     },
-    /// Recovery of a shard's journal may begin at `lsn`, and of its partitions at these positions.
+    /// Recovery of a shard's journal may begin at `lsn`, and of these partitions at these positions. Partitions that
+    /// are not named keep the position named last.
     Checkpoint {
         set: u64,
         shard: u32,
@@ -95,13 +98,14 @@ pub(crate) enum Edit {
         set: u64,
         shards: u32,
     },
-    /// A file in journal format whose ranges overlay segments until it is released.
+    /// A file in journal format whose writes, `first_lsn` up to below `end_lsn`, overlay segments until it is released.
     JournalKept {
         set: u64,
         number: u32,
         shard: u32,
         generation: Generation,
         first_lsn: Lsn,
+        end_lsn: Lsn,
     },
     JournalReleased {
         set: u64,
@@ -199,12 +203,13 @@ impl Edit {
                 put_u64(out, *set);
                 put_u32(out, *shards);
             }
-            Edit::JournalKept { set, number, shard, generation, first_lsn } => {
+            Edit::JournalKept { set, number, shard, generation, first_lsn, end_lsn } => {
                 put_u64(out, *set);
                 put_u32(out, *number);
                 put_u32(out, *shard);
                 put_u64(out, generation.0);
                 put_u64(out, first_lsn.0);
+                put_u64(out, end_lsn.0);
             }
             Edit::JournalReleased { set, number } => {
                 put_u64(out, *set);
@@ -268,6 +273,7 @@ impl Edit {
                 shard: body.u32()?,
                 generation: body.generation()?,
                 first_lsn: body.lsn()?,
+                end_lsn: body.lsn()?,
             },
             14 => Edit::JournalReleased { set: body.u64()?, number: body.u32()? },
             15 => Edit::Clean(body.flag()?),
@@ -310,12 +316,13 @@ fn encode_entries(out: &mut Vec<u8>, entries: &[CheckpointEntry]) {
         put_u64(out, entry.generation.0);
         put_u64(out, entry.position);
         put_u64(out, entry.offset);
+        put_u64(out, entry.time as u64);
     }
 }
 
 fn decode_entries(body: &mut Body<'_>) -> Result<Vec<CheckpointEntry>, EditError> {
     /// Bytes of one entry.
-    const ENTRY: usize = 32;
+    const ENTRY: usize = 40;
     let count = body.u32()? as usize;
     if body.left() != count.saturating_mul(ENTRY) {
         return Err(EditError::Damaged);
@@ -327,6 +334,7 @@ fn decode_entries(body: &mut Body<'_>) -> Result<Vec<CheckpointEntry>, EditError
             generation: body.generation()?,
             position: body.u64()?,
             offset: body.u64()?,
+            time: body.i64()?,
         });
     }
     Ok(entries)

@@ -133,6 +133,11 @@ impl Pool {
         self.room.wait(since + 1, deadline, || self.released() > since)
     }
 
+    /// Makes waiters for memory look again, for a reason of the caller's.
+    pub(crate) fn nudge(&self) {
+        self.announce_room();
+    }
+
     fn press(&self) {
         if let Some(relief) = self.relief.get() {
             relief.pressure();

@@ -16,8 +16,6 @@ pub(crate) enum Guard {
     PrefixReleases,
     /// The published prefix stops at the first reservation that is not finished.
     PrefixInOrder,
-    /// The ring refuses a claim when all slots are taken.
-    SlotsBounded,
     /// Memory goes back to its pool only when the last holder has let go of the block.
     MemoryHeld,
     /// The index's length is stored with release.
@@ -30,10 +28,8 @@ pub(crate) enum Guard {
     WakerFences,
     /// A waiter fences between its registration and its second look.
     WaiterFences,
-    /// The shard clears the announcement before it reads the published prefix.
-    AcceptFirst,
-    /// Both sides of the announcement fence.
-    AnnounceFences,
+    /// Both sides of the announcement acquire and release.
+    AnnounceOrders,
 }
 
 /// Whether a guard stands. Always, but in a loom test that took it away.

@@ -1,1 +1,23 @@
-//!
+//! The growing end of a partition: where appends are claimed, copied, published and waited for.
+
+mod append;
+mod place;
+mod reservation;
+mod room;
+mod slots;
+mod state;
+#[allow(clippy::module_inception, reason = "the noun of this level")]
+mod tail;
+mod watermark;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub(crate) use reservation::{Claim, Reservation};
+pub(crate) use room::{Refusal, SegmentWish};
+pub(crate) use tail::{Announce, Appended, Tail, TailStart};
+pub(crate) use watermark::{Mark, Watermark};
+
+pub(crate) use crate::sync::{Notify, WaitKey, WaitQueue, Waiter};

@@ -1,0 +1,64 @@
+//! A partition's segments, oldest first.
+
+use super::Segment;
+use crate::ids::Generation;
+use crate::sync::{Arc, Swap};
+
+/// The segments of one partition by base offset; read without a lock.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    segments: Swap<Vec<Arc<Segment>>>,
+}
+
+impl Chain {
+    /// A chain of segments whose base offsets rise.
+    pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Chain {
+        debug_assert!(segments.is_sorted_by_key(|segment| segment.base_offset), "segments follow each other");
+        Chain { segments: Swap::new(segments) }
+    }
+
+    /// All segments now.
+    pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
+        self.segments.load_full()
+    }
+
+    /// The last segment that begins at or before `offset`. The offset may lie in a gap behind it.
+    pub(crate) fn find(&self, offset: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.load();
+        let after = segments.partition_point(|segment| segment.base_offset <= offset);
+        segments[..after].last().map(Arc::clone)
+    }
+
+    /// The first segment that begins beyond `offset`.
+    pub(crate) fn after(&self, offset: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.load();
+        let after = segments.partition_point(|segment| segment.base_offset <= offset);
+        segments.get(after).map(Arc::clone)
+    }
+
+    pub(crate) fn by_generation(&self, generation: Generation) -> Option<Arc<Segment>> {
+        self.segments.load().iter().find(|segment| segment.generation == generation).map(Arc::clone)
+    }
+
+    pub(crate) fn last(&self) -> Option<Arc<Segment>> {
+        self.segments.load().last().map(Arc::clone)
+    }
+
+    /// Appends the newest segment.
+    pub(crate) fn push(&self, segment: &Arc<Segment>) {
+        self.segments.update(|segments| {
+            debug_assert!(segments.last().is_none_or(|last| last.base_offset <= segment.base_offset));
+            let mut segments = segments.clone();
+            segments.push(Arc::clone(segment));
+            segments
+        });
+    }
+
+    /// Takes a segment out; whoever reads it keeps it until then.
+    pub(crate) fn remove(&self, generation: Generation) -> Option<Arc<Segment>> {
+        let removed = self.by_generation(generation);
+        self.segments
+            .update(|segments| segments.iter().filter(|segment| segment.generation != generation).cloned().collect());
+        removed
+    }
+}

@@ -1,0 +1,61 @@
+//! Small appends: whole, under the lock.
+
+use super::Tail;
+use super::place::Frame;
+use super::room::Refusal;
+use super::tail::Appended;
+use crate::durability::Durability;
+use crate::format::frame;
+use crate::format::plan::Plan;
+use crate::format::record::Record;
+use crate::segment::Prefix;
+
+impl Tail {
+    /// Appends a batch: claims, copies, seals and publishes under the append lock. For small ones; larger ones had
+    /// better [`reserve`](Tail::reserve). `records` are those of the plan.
+    ///
+    /// Never waits but for the lock. The caller [announces](Tail::announce) afterwards, also a refusal.
+    pub(crate) fn append(&self, plan: &Plan, records: &[Record<'_>], now_ms: i64) -> Result<Appended, Refusal> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let (size, count) = (plan.frame_size(), plan.count());
+        let time = frame::append_time(now_ms, state.last_time);
+        self.make_room(state, Frame { size, count, time, reserve: false })?;
+
+        let stamp = self.stamp(state, time);
+        let current = state.current.as_mut().expect("room was made in a current segment");
+        let block = &current.block.as_ref().expect("room was made in an open block").block;
+        // SAFETY: the range lies beyond the claimed end, and the append lock is held: nobody else has it.
+        let bytes = unsafe { block.bytes_mut((current.position - block.position()) as usize, size) };
+        plan.encode(records, bytes);
+        frame::seal(bytes, &current.place(self.partition), &plan.fields(stamp));
+
+        // Only now is it claimed: had the encoding unwound, nothing would have happened.
+        current.advance(size, &stamp);
+        state.next_offset = stamp.base_offset + u64::from(count);
+        state.last_time = time;
+        let end = current.prefix(state.next_offset);
+        let generation = current.segment.generation;
+        if state.slots.complete_at_once(&current.segment, end) {
+            self.watermark.mark(Durability::LoseOnKill).store(end.offset);
+        }
+        drop(guard);
+        if self.watermark.durability() == Durability::LoseOnKill {
+            self.watermark.visible().waiters().wake(end.offset);
+        }
+        Ok(Appended { base_offset: stamp.base_offset, count, append_time: time, generation, end })
+    }
+
+    /// Under the append lock: a reservation is complete. What was published by it, and the event to wake for.
+    pub(super) fn complete(&self, number: u64) -> Option<(u64, u64)> {
+        let mut guard = self.state.lock();
+        let published = guard.slots.complete(number)?;
+        self.watermark.mark(Durability::LoseOnKill).store(published);
+        Some((published, self.count_event()))
+    }
+}
+
+/// The end of a frame of `size` bytes and `count` records at `start`.
+pub(super) fn end_of(start: Prefix, size: usize, count: u16) -> Prefix {
+    Prefix { position: start.position + size as u64, offset: start.offset + u64::from(count) }
+}

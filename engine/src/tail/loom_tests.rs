@@ -1,0 +1,1 @@
+//! The tail under the model checker.

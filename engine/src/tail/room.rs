@@ -1,0 +1,64 @@
+//! Why an append was refused, and what to wait for.
+
+use std::time::Instant;
+
+use super::Tail;
+use crate::error::{Error, Result};
+use crate::sync::Ordering;
+
+/// Why nothing was claimed. The number in the first three is what [`Tail::wait_room`] needs to miss nothing that
+/// happened since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The appenders' memory is used up; wait until the device has taken some.
+    Memory(u64),
+    /// A segment has to be made first. The tail now wishes for one: announce it.
+    Segment(u64),
+    /// All reservation slots are taken; wait for one to be published.
+    Slots(u64),
+    /// The segment that was wished for could not be made: the device is full, for instance. The wish is renewed, so
+    /// announce it; a later append may succeed.
+    Full(Error),
+    /// The tail takes no more appends.
+    Failed(Error),
+}
+
+/// A segment that the tail needs, or soon will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentWish {
+    /// Bytes of frames that it must be able to hold at least.
+    pub size: u64,
+}
+
+impl Tail {
+    /// Blocks until what refused an append may have changed, or until `deadline`; `false` at the deadline. An error if
+    /// it changed for the worse. The caller has announced the tail before.
+    pub(crate) fn wait_room(&self, refusal: &Refusal, deadline: Option<Instant>) -> Result<bool> {
+        match refusal {
+            Refusal::Memory(since) => Ok(self.pool.wait_for_memory(*since, deadline)),
+            Refusal::Segment(since) | Refusal::Slots(since) => {
+                let changed = self.room.wait(since + 1, deadline, || self.events() > *since);
+                match (refusal, &self.state.lock().not_offered) {
+                    (Refusal::Segment(_), Some((event, error))) if event > since => Err(error.clone()),
+                    _ => Ok(changed),
+                }
+            }
+            Refusal::Full(error) | Refusal::Failed(error) => Err(error.clone()),
+        }
+    }
+
+    /// Counts what may let a refused append succeed. For waiters that do not block, together with [`Tail::room`].
+    pub(crate) fn events(&self) -> u64 {
+        self.events.load(Ordering::Acquire)
+    }
+
+    /// Waiters for [`Tail::events`].
+    pub(crate) fn room(&self) -> &crate::sync::WaitQueue {
+        &self.room
+    }
+
+    /// Under the append lock; the caller wakes [`Tail::room`] once it has let go of it.
+    pub(super) fn count_event(&self) -> u64 {
+        self.events.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}

@@ -1,11 +1,22 @@
 //! What the store consists of, and the one place where that changes.
+//!
+//! [`ManifestStore`] keeps the image durable: two roots, a log of edits. [`MetaStore`] executes what is asked of it,
+//! together with the files that an edit speaks of.
 
+mod image;
+mod load;
 pub(crate) mod names;
 mod request;
 mod scratch;
+mod store;
 
 #[cfg(test)]
 pub(crate) mod memory;
+#[cfg(test)]
+mod store_tests;
 
-pub(crate) use request::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd, Settled};
+pub(crate) use crate::format::manifest::CheckpointEntry as Settled;
+pub(crate) use image::{Damage, FIRST_LSN, Kept, Known, Manifest, Partition, Segment, SegmentState, Topic};
+pub(crate) use request::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd};
 pub(crate) use scratch::Scratch;
+pub(crate) use store::ManifestStore;

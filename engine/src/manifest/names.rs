@@ -6,6 +6,8 @@ use crate::ids::PartitionId;
 pub(crate) const LOCK: &str = "LOCK";
 /// The file with the two root slots.
 pub(crate) const ROOT: &str = "MANIFEST";
+/// The root file while the store is being created.
+pub(crate) const ROOT_UNFINISHED: &str = "MANIFEST.new";
 /// The store's own directory.
 pub(crate) const HOME: &str = "";
 /// The directory of journal files.

@@ -6,6 +6,7 @@ use crate::durability::Durability;
 use crate::error::Result;
 use crate::ids::{Generation, Lsn, PartitionId, TopicId};
 use crate::io::File;
+use crate::manifest::Settled;
 
 /// A request, executed on the metadata thread together with the others of its batch.
 pub(crate) struct MetaRequest {
@@ -28,19 +29,6 @@ pub(crate) struct SegmentEnd {
     /// Offset after the last record.
     pub offset: u64,
     /// Append time of the last frame, ms.
-    pub time: i64,
-}
-
-/// A partition's prefix that is durable in its segment's file: recovery may begin there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
-    pub partition: PartitionId,
-    pub generation: Generation,
-    /// A frame begins here. Every byte of the segment below is durable in its own file.
-    pub position: u64,
-    /// Offset at `position`.
-    pub offset: u64,
-    /// Append time of the last frame below, ms; a lower bound if that is not at hand.
     pub time: i64,
 }
 

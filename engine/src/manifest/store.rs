@@ -1,0 +1,281 @@
+//! The manifest on disk: two root slots, and the log of edits that they name.
+//!
+//! A commit appends its edits to the log, durable, then names them in the slot that is not the current one, durable,
+//! then in the other. An edit counts once a slot names it. A log that has outgrown what it says is rewritten into a
+//! new file.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::{Edit, ROOT_POSITIONS, ROOT_SIZE, Root, append_edit, append_padding, log_start};
+use crate::ids::DurablePrimitive;
+use crate::io::{Disk, Environment, File, OpenMode, write_full};
+use crate::limits::SECTOR;
+use crate::manifest::image::Manifest;
+use crate::manifest::{Scratch, names};
+use crate::sim::bugs::{self, Bug};
+
+/// A log is rewritten when it has grown by this much, or by twice its snapshot, whichever is more. Bytes. Small enough
+/// to be read in a few milliseconds, large enough that a rewrite is rare: a commit takes a sector.
+const GROWTH_MIN: u64 = 1 << 20;
+/// Space reserved beyond that, so that commits which free space work while there is none. Bytes.
+const HEADROOM: u64 = 1 << 20;
+
+/// The manifest of an open store, and the only way to change it.
+pub(crate) struct ManifestStore {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) environment: Arc<dyn Environment>,
+    pub(super) image: Manifest,
+    root: Arc<dyn File>,
+    log: Log,
+    /// Number of the last commit.
+    commit: u64,
+    /// The slot that is written first: never the only one that names what counts.
+    first_slot: usize,
+    /// Why nothing can be committed any more.
+    poisoned: Option<Error>,
+    growth_min: u64,
+}
+
+/// The log that the roots name.
+pub(super) struct Log {
+    pub(super) file: Arc<dyn File>,
+    pub(super) number: u32,
+    pub(super) length: u64,
+    /// Number and checksum of the last edit.
+    pub(super) sequence: u64,
+    pub(super) crc: u32,
+    /// Length when it was begun.
+    pub(super) snapshot: u64,
+}
+
+/// Edits as they stand in a log: whole sectors.
+struct Encoded {
+    bytes: Scratch,
+    sequence: u64,
+    crc: u32,
+}
+
+impl ManifestStore {
+    /// Whether the directory holds a store.
+    pub(crate) fn exists(disk: &dyn Disk) -> Result<bool> {
+        let names = disk.list(names::HOME).map_err(|e| Error::os("listing the store's directory", &e))?;
+        Ok(names.iter().any(|name| name == names::ROOT))
+    }
+
+    /// Creates a store in an empty directory. Until its last step the directory holds none; what an interrupted
+    /// attempt left is replaced.
+    pub(crate) fn create(
+        disk: Arc<dyn Disk>,
+        environment: Arc<dyn Environment>,
+        durable: DurablePrimitive,
+    ) -> Result<ManifestStore> {
+        if ManifestStore::exists(&*disk)? {
+            return Err(Error::new(ErrorKind::AlreadyExists, "the directory holds a store already"));
+        }
+        for name in [names::JOURNAL, names::SEGMENTS, names::POOL] {
+            create_dir(&*disk, name)?;
+        }
+        let abandoned = disk.list(names::SEGMENTS).map_err(|e| Error::os("listing the segments", &e))?;
+        if !abandoned.is_empty() {
+            let why = "the directory holds segments but no manifest: it belongs to a store that has lost its own";
+            return Err(Error::new(ErrorKind::Corrupt, why));
+        }
+        let image = Manifest::new(environment.random(), SECTOR as u32, durable);
+        let log = Log::create(&*disk, &image, 1, GROWTH_MIN)?;
+        remove_if_exists(&*disk, names::ROOT_UNFINISHED)?;
+        let root = disk.open(names::ROOT_UNFINISHED, OpenMode::CreateNew);
+        let root = root.map_err(|e| Error::os("creating the manifest", &e))?;
+        let mut store = ManifestStore {
+            disk,
+            environment,
+            image,
+            root,
+            log,
+            commit: 0,
+            first_slot: 0,
+            poisoned: None,
+            growth_min: GROWTH_MIN,
+        };
+        store.write_roots()?;
+        store.root.sync().map_err(|e| Error::os("making the manifest durable", &e))?;
+        let renamed = store.disk.rename(names::ROOT_UNFINISHED, names::ROOT);
+        renamed.map_err(|e| Error::os("naming the manifest", &e))?;
+        store.sync_dir(names::HOME)?;
+        Ok(store)
+    }
+
+    pub(super) fn assemble(
+        disk: Arc<dyn Disk>,
+        environment: Arc<dyn Environment>,
+        image: Manifest,
+        root: Arc<dyn File>,
+        log: Log,
+        commit: u64,
+        first_slot: usize,
+    ) -> ManifestStore {
+        let growth_min = GROWTH_MIN;
+        ManifestStore { disk, environment, image, root, log, commit, first_slot, poisoned: None, growth_min }
+    }
+
+    /// What the store consists of.
+    pub(crate) fn image(&self) -> &Manifest {
+        &self.image
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub(crate) fn environment(&self) -> &Arc<dyn Environment> {
+        &self.environment
+    }
+
+    /// The log file in use; all others are left over.
+    pub(super) fn log_number(&self) -> u32 {
+        self.log.number
+    }
+
+    /// Makes edits durable, all or none, and takes them into the image.
+    ///
+    /// Without space for them the store is as before. After any other failure it is unknown whether they count, and
+    /// nothing is committed any more.
+    pub(crate) fn commit(&mut self, edits: &[Edit]) -> Result<()> {
+        if let Some(poison) = &self.poisoned {
+            return Err(poison.clone());
+        }
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let encoded = encode(edits, self.log.sequence, self.log.crc)?;
+        let bytes = encoded.bytes.bytes();
+        if let Err(e) = write_full(&*self.log.file, self.log.length, bytes, true) {
+            let error = Error::os("writing the manifest's log", &e);
+            // No root names what was written, and the next commit writes the same place.
+            return Err(if error.kind() == ErrorKind::NoSpace { error } else { self.poison(error) });
+        }
+        for edit in edits {
+            self.image.apply(edit).map_err(|e| self.poison(e))?;
+        }
+        self.log.length += bytes.len() as u64;
+        (self.log.sequence, self.log.crc) = (encoded.sequence, encoded.crc);
+        self.write_roots().map_err(|e| self.poison(e))?;
+        self.compact_if_grown()
+    }
+
+    fn poison(&mut self, error: Error) -> Error {
+        let why =
+            error.context("the manifest could not be changed, and stays as it is until the store is opened again");
+        self.poisoned = Some(why.clone());
+        why
+    }
+
+    /// Names the log's present end in both slots, one after the other.
+    fn write_roots(&mut self) -> Result<()> {
+        self.commit += 1;
+        let mut sector = Scratch::zeroed(ROOT_SIZE)?;
+        let root = Root {
+            store: self.image.store,
+            commit: self.commit,
+            log_number: self.log.number,
+            log_length: self.log.length,
+            last_sequence: self.log.sequence,
+            last_crc: self.log.crc,
+        };
+        root.encode(sector.bytes_mut());
+        let together = bugs::active(Bug::BothRootsAtOnce);
+        for slot in [self.first_slot, 1 - self.first_slot] {
+            write_full(&*self.root, ROOT_POSITIONS[slot], sector.bytes(), !together)
+                .map_err(|e| Error::os("writing the manifest's root", &e))?;
+        }
+        if together {
+            self.root.sync().map_err(|e| Error::os("writing the manifest's root", &e))?;
+        }
+        self.first_slot = 0;
+        Ok(())
+    }
+
+    /// Rewrites the log into a new file once most of it is history. Without space the old one goes on.
+    fn compact_if_grown(&mut self) -> Result<()> {
+        let growth = self.log.length - self.log.snapshot;
+        if growth <= self.growth_min.max(2 * self.log.snapshot) {
+            return Ok(());
+        }
+        let number = self.log.number.wrapping_add(1);
+        let Ok(log) = Log::create(&*self.disk, &self.image, number, self.growth_min) else {
+            // Nothing names the new file; the next commit tries again.
+            return Ok(());
+        };
+        let old = std::mem::replace(&mut self.log, log);
+        self.write_roots().map_err(|e| self.poison(e))?;
+        // Left over if this fails; the next open removes it.
+        let _ = self.disk.remove(&names::log(old.number));
+        Ok(())
+    }
+
+    /// Makes creations, renames and removals in a directory durable.
+    pub(crate) fn sync_dir(&self, name: &str) -> Result<()> {
+        sync_dir(&*self.disk, name)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_growth_min(&mut self, size: u64) {
+        self.growth_min = size;
+    }
+}
+
+impl Log {
+    /// Begins a log with a snapshot; its directory entry is durable when this returns.
+    fn create(disk: &dyn Disk, image: &Manifest, number: u32, growth_min: u64) -> Result<Log> {
+        let name = names::log(number);
+        remove_if_exists(disk, &name)?;
+        let file = disk.open(&name, OpenMode::CreateNew).map_err(|e| Error::os(format_args!("creating {name}"), &e))?;
+        let encoded = encode(&image.snapshot(), 0, log_start(image.store, number))?;
+        let length = encoded.bytes.bytes().len() as u64;
+        let whole = length + growth_min.max(2 * length) + HEADROOM;
+        let written = file
+            .reserve(whole)
+            .and_then(|()| write_full(&*file, 0, encoded.bytes.bytes(), true))
+            .and_then(|()| file.sync());
+        if let Err(e) = written {
+            let _ = disk.remove(&name);
+            return Err(Error::os(format_args!("writing {name}"), &e));
+        }
+        sync_dir(disk, names::HOME)?;
+        Ok(Log { file, number, length, sequence: encoded.sequence, crc: encoded.crc, snapshot: length })
+    }
+}
+
+/// A commit ends with padding, always: that is how a reader without a root knows that it is whole.
+fn encode(edits: &[Edit], mut sequence: u64, mut crc: u32) -> Result<Encoded> {
+    let mut bytes = Vec::new();
+    for edit in edits.iter().chain([&Edit::Padding]) {
+        sequence += 1;
+        crc = append_edit(&mut bytes, edit, sequence, crc);
+    }
+    if let Some(padded) = append_padding(&mut bytes, sequence + 1, crc) {
+        (sequence, crc) = (sequence + 1, padded);
+    }
+    Ok(Encoded { bytes: Scratch::copy_of(&bytes)?, sequence, crc })
+}
+
+pub(super) fn create_dir(disk: &dyn Disk, name: &str) -> Result<()> {
+    match disk.create_dir(name) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(Error::os(format_args!("creating {name}"), &e)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn remove_if_exists(disk: &dyn Disk, name: &str) -> Result<()> {
+    match disk.remove(name) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::os(format_args!("removing {name}"), &e)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn sync_dir(disk: &dyn Disk, name: &str) -> Result<()> {
+    if bugs::active(Bug::SkipDirSync) {
+        return Ok(());
+    }
+    disk.sync_dir(name).map_err(|e| Error::os(format_args!("making the names in {name:?} durable"), &e))
+}

@@ -11,7 +11,7 @@ pub(crate) mod os;
 mod signal;
 
 pub(crate) use eventfd::EventFd;
-pub(crate) use op::{Completion, InFlight, Op, OpKind};
+pub(crate) use op::{Completion, InFlight, Op, OpKind, Progress};
 
 use std::io;
 use std::sync::Arc;

@@ -48,10 +48,8 @@ pub(crate) fn extent(
                 // The header has its own check, so it may say where the next frame begins.
                 let header = frame::peek(rest, &place).ok();
                 let header = header.filter(|h| h.base_offset >= expected && h.end_offset() <= end.offset);
-                let to = header.map(|h| Landmark {
-                    position: place.position + u64::from(h.size),
-                    offset: h.end_offset(),
-                });
+                let to =
+                    header.map(|h| Landmark { position: place.position + u64::from(h.size), offset: h.end_offset() });
                 (to.filter(|to| to.position <= end.position), why)
             }
             Err(why) => (None, why),

@@ -1,7 +1,7 @@
 //! Small batches outside the budget's pins, for readers that find those used up by others.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// The largest batch that is copied. Bytes.
 pub(crate) const COPY_MAX: usize = 64 << 10;

@@ -46,7 +46,8 @@ impl PrefixWord {
     #[inline]
     pub(crate) fn load(&self, base_offset: u64) -> Option<Prefix> {
         let word = self.word.load(Ordering::Acquire);
-        (word != UNSET).then(|| Prefix { position: (word & u64::from(u32::MAX)) * UNIT, offset: base_offset + (word >> 32) })
+        (word != UNSET)
+            .then(|| Prefix { position: (word & u64::from(u32::MAX)) * UNIT, offset: base_offset + (word >> 32) })
     }
 }
 

@@ -1,1 +1,319 @@
+//! A shard: the state machine that owns partitions and moves their bytes to the device.
 //!
+//! No system call, clock, thread or randomness of its own: messages, completions and time come in; operations and
+//! metadata requests go out. A runtime, or the simulator, drives it: [`Shard::turn`] whenever something arrived.
+//! The work of a turn is proportional to the partitions that have something new.
+
+mod acknowledge;
+mod checkpoint;
+mod flush;
+mod handle;
+mod journalling;
+mod metadata;
+mod quiet;
+mod reads;
+mod writer;
+
+pub(crate) use handle::{Message, ReadRequest, ShardHandle, Wake};
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::buffer::{Block, Pool};
+use crate::ids::{Generation, PartitionId};
+use crate::io::{Completion, Environment, InFlight, Op, OpKind, Progress};
+use crate::journal::{Journal, JournalIdentity, Range};
+use crate::manifest::{MetaRequest, MetaResponse};
+use crate::segment::Segment;
+use metadata::Asked;
+use reads::Reads;
+use writer::Writer;
+
+/// What a shard is made with.
+pub(crate) struct ShardConfig {
+    pub(crate) identity: JournalIdentity,
+    /// Files of the journal.
+    pub(crate) journal_files: u32,
+    /// Staging for journal writes, out of the reserve.
+    pub(crate) staging: Vec<Arc<Block>>,
+    /// Sizes of a partition's first and largest segments. Bytes.
+    pub(crate) first_segment: u64,
+    pub(crate) largest_segment: u64,
+    /// Operations in flight at once.
+    pub(crate) depth: usize,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) environment: Arc<dyn Environment>,
+    /// Takes blocks whose bytes are in their file.
+    pub(crate) keeper: Arc<dyn Keep>,
+    /// A partition without appends for so long is padded, written and gives its memory back. ns.
+    pub(crate) quiet_after: u64,
+}
+
+/// Keeps written blocks for readers (the cache).
+pub(crate) trait Keep: Send + Sync {
+    /// The block's bytes are in the segment's file; its memory may be given up at any time from now on.
+    fn keep(&self, segment: &Arc<Segment>, block: Arc<Block>);
+}
+
+/// What a turn wants done.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) meta: Vec<MetaRequest>,
+}
+
+/// What an operation in flight is for.
+enum Purpose {
+    Segment { writer: usize, generation: Generation, flight: u64 },
+    Sync { writer: usize, generation: Generation },
+    Journal { write: u64, block: Arc<Block> },
+    Read { read: usize },
+}
+
+/// See the module.
+pub(crate) struct Shard {
+    config: ShardConfig,
+    handle: Arc<ShardHandle>,
+    inbox: VecDeque<Message>,
+    now: u64,
+
+    writers: Vec<Writer>,
+    by_id: HashMap<PartitionId, usize>,
+    /// Writers to look at in this turn.
+    queue: VecDeque<usize>,
+
+    journal: Journal,
+    journal_asked: u32,
+    /// A small range was seen: the journal has a use.
+    journal_wanted: bool,
+    /// Files with acknowledged bytes of failed partitions, to be taken out of the rotation.
+    journals_to_keep: Vec<u32>,
+    /// Ranges for the next journal write, at most one per writer.
+    ranges: VecDeque<Range>,
+    /// Writers whose small ranges wait for the journal.
+    journal_waiters: Vec<usize>,
+    /// Writers whose durable offset nothing on the device testifies yet.
+    silent: VecDeque<usize>,
+    /// Writers that may fall quiet.
+    watched: VecDeque<(u64, usize)>,
+    /// A partition fell quiet whose last durable offset nothing on the device testifies.
+    testify_now: bool,
+    bytes_since_checkpoint: u64,
+    checkpointing: bool,
+    /// A checkpoint was refused; the journal keeps its files.
+    checkpoint_refused: bool,
+
+    reads: Reads,
+    /// Asked of the metadata thread, by ticket.
+    asked: BTreeMap<u64, Asked>,
+    next_ticket: u64,
+
+    in_flight: InFlight,
+    purposes: Vec<Option<Purpose>>,
+    free_purposes: Vec<usize>,
+    /// Operations that wait for a slot.
+    waiting: VecDeque<Op>,
+    next_flight: u64,
+    closing: bool,
+    forgetting: Vec<metadata::Forgetting>,
+}
+
+impl Shard {
+    pub(crate) fn new(config: ShardConfig, handle: Arc<ShardHandle>) -> Shard {
+        let journal = Journal::new(config.identity, config.staging.clone());
+        Shard {
+            journal,
+            handle,
+            inbox: VecDeque::new(),
+            now: 0,
+            writers: Vec::new(),
+            by_id: HashMap::new(),
+            queue: VecDeque::new(),
+            journal_asked: 0,
+            journal_wanted: false,
+            journals_to_keep: Vec::new(),
+            ranges: VecDeque::new(),
+            journal_waiters: Vec::new(),
+            silent: VecDeque::new(),
+            watched: VecDeque::new(),
+            testify_now: false,
+            bytes_since_checkpoint: 0,
+            checkpointing: false,
+            checkpoint_refused: false,
+            reads: Reads::default(),
+            asked: BTreeMap::new(),
+            next_ticket: 0,
+            in_flight: InFlight::new(config.depth),
+            purposes: Vec::new(),
+            free_purposes: Vec::new(),
+            waiting: VecDeque::new(),
+            next_flight: 0,
+            closing: false,
+            forgetting: Vec::new(),
+            config,
+        }
+    }
+
+    /// Takes in what arrived, and says what to do. Call again after anything else arrives, or at the deadline.
+    pub(crate) fn turn(&mut self, now: u64, out: &mut Outbox) {
+        self.now = now;
+        self.take_messages(out);
+        self.look_for_quiet();
+        while !self.queue.is_empty() {
+            while let Some(writer) = self.queue.pop_front() {
+                self.writers[writer].queued = false;
+                self.advance(writer, out);
+            }
+            self.write_journal(out);
+            self.press_journal();
+        }
+        self.keep_noted_journals(out);
+        self.checkpoint(out);
+        self.finish_forgetting();
+        self.issue_waiting(out);
+    }
+
+    fn take_messages(&mut self, out: &mut Outbox) {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        self.handle.take_all(&mut inbox);
+        for message in inbox.drain(..) {
+            match message {
+                Message::Announced(tail) => self.announced(tail),
+                Message::Read(request) => self.read(request, out),
+                Message::Pressure => self.destage_everything(),
+                Message::Forget(partitions, done) => self.forget(&partitions, done),
+                Message::Close => self.close(),
+            }
+        }
+        self.inbox = inbox;
+    }
+
+    fn announced(&mut self, tail: Arc<crate::tail::Tail>) {
+        tail.accept();
+        let writer = match self.by_id.get(&tail.partition()) {
+            Some(&writer) => writer,
+            None => {
+                let writer = self.writers.len();
+                self.by_id.insert(tail.partition(), writer);
+                self.writers.push(Writer::new(tail, self.config.first_segment));
+                writer
+            }
+        };
+        self.enqueue(writer);
+        self.watch(writer);
+    }
+
+    /// Has the writer looked at in this turn or the next.
+    fn enqueue(&mut self, writer: usize) {
+        if !std::mem::replace(&mut self.writers[writer].queued, true) {
+            self.queue.push_back(writer);
+        }
+    }
+
+    /// Moves a partition on as far as it goes now.
+    fn advance(&mut self, writer: usize, out: &mut Outbox) {
+        if self.writers[writer].failed.is_some() {
+            return;
+        }
+        self.writers[writer].adopt();
+        self.prepare_segment(writer, out);
+        for at in 0..self.writers[writer].segments.len() {
+            if !self.born(writer, at, out) {
+                break; // Later segments wait: acknowledgements are in order.
+            }
+            self.submit(writer, at, out);
+            self.make_durable(writer, at, out);
+            self.seal(writer, at, out);
+        }
+    }
+
+    /// Takes a completion.
+    pub(crate) fn complete(&mut self, completion: Completion, out: &mut Outbox) {
+        match self.in_flight.complete(completion) {
+            Progress::Resume(rest) => out.ops.push(rest),
+            Progress::Done { token, missing } => {
+                let slot = usize::try_from(token).expect("tokens are slot numbers");
+                let purpose = self.purposes[slot].take().expect("an operation in flight has a purpose");
+                self.free_purposes.push(slot);
+                if let Purpose::Segment { writer, .. } | Purpose::Sync { writer, .. } = purpose {
+                    self.writers[writer].under_way -= 1;
+                }
+                match purpose {
+                    Purpose::Segment { writer, generation, flight } => {
+                        self.segment_written(writer, generation, flight, missing.map(|_| ()));
+                    }
+                    Purpose::Sync { writer, generation } => {
+                        self.segment_synced(writer, generation, missing.map(|_| ()))
+                    }
+                    Purpose::Journal { write, block } => self.journal_written(write, block, missing.is_ok()),
+                    Purpose::Read { read } => self.read_done(read, missing),
+                }
+            }
+        }
+    }
+
+    fn issue(&mut self, purpose: Purpose, op: Op, out: &mut Outbox) {
+        let slot = self.free_purposes.pop().unwrap_or_else(|| {
+            self.purposes.push(None);
+            self.purposes.len() - 1
+        });
+        if let Purpose::Segment { writer, .. } | Purpose::Sync { writer, .. } = purpose {
+            self.writers[writer].under_way += 1;
+        }
+        self.purposes[slot] = Some(purpose);
+        self.waiting.push_back(Op { token: slot as u64, ..op });
+        self.issue_waiting(out);
+    }
+
+    fn issue_waiting(&mut self, out: &mut Outbox) {
+        while self.in_flight.room() > 0 {
+            let Some(op) = self.waiting.pop_front() else { break };
+            out.ops.extend(self.in_flight.start(op));
+        }
+    }
+
+    /// When [`turn`](Shard::turn) has something to do though nothing arrives. Monotone ns.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.watched.front().map(|(at, _)| *at)
+    }
+
+    /// Nothing is under way, and nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.len() == 0
+            && self.waiting.is_empty()
+            && self.asked.is_empty()
+            && self.queue.is_empty()
+            && self.inbox.is_empty()
+            && self.handle.is_empty()
+    }
+
+    fn close(&mut self) {
+        self.closing = true;
+        for writer in 0..self.writers.len() {
+            self.writers[writer].destage = true;
+            self.writers[writer].seal = true;
+            self.enqueue(writer);
+        }
+    }
+
+    /// Asked to close, and everything that could be made durable and sealed is.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing && self.is_idle() && self.writers.iter().all(|w| w.failed.is_some() || w.segments.is_empty())
+    }
+
+    /// Whether every partition was sealed: the store may be marked clean.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.is_closed() && self.writers.iter().all(|w| w.failed.is_none())
+    }
+
+    fn op(
+        kind: OpKind,
+        file: Arc<dyn crate::io::File>,
+        position: u64,
+        block: Option<Arc<Block>>,
+        at: usize,
+        size: usize,
+    ) -> Op {
+        Op { token: 0, kind, file, position, block, at, size }
+    }
+}

@@ -57,6 +57,8 @@ pub(crate) struct Tail {
     /// Bytes that the next segment must hold; 0: none is wished for. Written under the append lock.
     pub(super) wish: AtomicU64,
     announced: AtomicBool,
+    /// The offset below which somebody asked for durability, in a topic that does without.
+    durable_wanted: AtomicU64,
     /// What may let a refused append succeed is counted here.
     pub(super) events: AtomicU64,
     pub(super) room: WaitQueue,
@@ -86,6 +88,7 @@ impl Tail {
             }),
             wish: AtomicU64::new(0),
             announced: AtomicBool::new(false),
+            durable_wanted: AtomicU64::new(0),
             events: AtomicU64::new(0),
             room: WaitQueue::new(),
             announcer: OnceLock::new(),
@@ -131,6 +134,16 @@ impl Tail {
     /// The shard has received the announcement. It reads what is published, wished for and failed after this call.
     pub(crate) fn accept(&self) {
         self.announced.swap(false, order(Guard::AnnounceOrders, Ordering::AcqRel));
+    }
+
+    /// Asks for everything below `offset` to become durable. The caller announces it.
+    pub(crate) fn want_durable(&self, offset: u64) {
+        self.durable_wanted.fetch_max(offset, Ordering::AcqRel);
+    }
+
+    /// The offset below which everything is to become durable.
+    pub(crate) fn durable_wanted(&self) -> u64 {
+        self.durable_wanted.load(Ordering::Acquire)
     }
 
     /// Whether an announcement is on its way. For tests.

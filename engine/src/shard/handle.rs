@@ -1,0 +1,84 @@
+//! What the rest of the engine knows of a shard: a box to put messages in.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::buffer::Block;
+use crate::segment::Segment;
+use crate::tail::Tail;
+
+/// Wakes the thread or task that drives a shard.
+pub(crate) trait Wake: Send + Sync {
+    fn wake(&self);
+}
+
+/// What a shard is told.
+pub(crate) enum Message {
+    /// The partition has something new: published bytes, a wish for a segment, or a wish for durability.
+    Announced(Arc<Tail>),
+    /// Read a piece of a segment.
+    Read(ReadRequest),
+    /// Appenders wait for memory: destage and give blocks back.
+    Pressure,
+    /// The topic of these partitions is deleted: forget them, then call back.
+    Forget(Vec<crate::ids::PartitionId>, Box<dyn FnOnce() + Send>),
+    /// Make everything durable, seal, and end.
+    Close,
+}
+
+/// A read of `size` bytes at `position` into the beginning of `block`, which nobody else knows yet.
+pub(crate) struct ReadRequest {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) position: u64,
+    pub(crate) size: usize,
+    pub(crate) block: Arc<Block>,
+    /// Called once on the shard's thread with the bytes read (fewer than `size` at the file's end). Must be short.
+    pub(crate) done: Box<dyn FnOnce(io::Result<usize>) + Send>,
+}
+
+/// The box. Any thread may put in; the shard takes out.
+pub(crate) struct ShardHandle {
+    inbox: Mutex<VecDeque<Message>>,
+    waker: Mutex<Option<Arc<dyn Wake>>>,
+}
+
+impl ShardHandle {
+    pub(crate) fn new() -> ShardHandle {
+        ShardHandle { inbox: Mutex::new(VecDeque::new()), waker: Mutex::new(None) }
+    }
+
+    /// Says whom [`send`](ShardHandle::send) wakes. Without one (simulation), the shard is driven anyway.
+    pub(crate) fn set_waker(&self, waker: Arc<dyn Wake>) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
+    }
+
+    /// Puts a message in, and wakes the shard if the box was empty: it takes everything out at once.
+    pub(crate) fn send(&self, message: Message) {
+        let was_empty = {
+            let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            inbox.push_back(message);
+            inbox.len() == 1
+        };
+        if was_empty {
+            if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Announces a partition, unless it is announced already.
+    pub(crate) fn announce(&self, tail: &Arc<Tail>) {
+        if tail.announce() {
+            self.send(Message::Announced(Arc::clone(tail)));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(crate) fn take_all(&self, into: &mut VecDeque<Message>) {
+        std::mem::swap(into, &mut self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,301 @@
+//! What the shard asks of the metadata thread: files are made, named and recorded there, never in a turn.
+
+use crate::error::{Error, ErrorKind};
+use crate::format::segment::{Footer, SegmentHeader};
+use crate::ids::{Generation, Lsn, PartitionId};
+use crate::limits::SECTOR;
+use crate::manifest::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd, Settled};
+use crate::segment::{Prefix, PreparedSegment, SEGMENT_DATA_START, Segment};
+use crate::shard::writer::Birth;
+use crate::shard::{Outbox, ReadRequest, Shard};
+
+/// A segment is followed by one up to so many times its size while its partition is busy.
+const GROWTH: u64 = 4;
+
+/// What an answer is for.
+pub(super) enum Asked {
+    Prepare {
+        writer: usize,
+    },
+    Activate {
+        writer: usize,
+        generation: Generation,
+    },
+    Seal {
+        writer: usize,
+        generation: Generation,
+    },
+    Checkpoint {
+        lsn: Lsn,
+    },
+    JournalFile,
+    KeepJournalFile {
+        number: u32,
+    },
+    OpenForRead {
+        request: ReadRequest,
+    },
+    /// Nothing depends on the answer.
+    Courtesy,
+}
+
+/// Partitions of a deleted topic that still have something under way.
+pub(super) struct Forgetting {
+    writers: Vec<usize>,
+    done: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Shard {
+    fn ask(&mut self, asked: Asked, order: MetaOrder, out: &mut Outbox) {
+        if let Asked::Prepare { writer } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
+            self.writers[writer].under_way += 1;
+        }
+        self.next_ticket += 1;
+        self.asked.insert(self.next_ticket, asked);
+        out.meta.push(MetaRequest { ticket: self.next_ticket, order });
+    }
+
+    /// Takes an answer of the metadata thread.
+    pub(crate) fn meta_done(&mut self, response: MetaResponse, out: &mut Outbox) {
+        let asked = self.asked.remove(&response.ticket).expect("an answer belongs to a question");
+        if let Asked::Prepare { writer } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
+            self.writers[writer].under_way -= 1;
+        }
+        match (asked, response.result) {
+            (Asked::Prepare { writer }, result) => self.prepared(writer, result, out),
+            (Asked::Activate { writer, generation }, result) => self.activated(writer, generation, result),
+            (Asked::Seal { writer, generation }, result) => self.sealed(writer, generation, result),
+            (Asked::Checkpoint { lsn }, result) => {
+                self.checkpointing = false;
+                self.checkpoint_refused = result.is_err();
+                if result.is_ok() {
+                    for number in self.journal.checkpointed(lsn) {
+                        self.journal_asked = self.journal_asked.saturating_sub(1);
+                        self.ask(Asked::Courtesy, MetaOrder::ReleaseJournalFile { number, reuse: false }, out);
+                    }
+                }
+            }
+            (Asked::JournalFile, Ok(MetaDone::JournalFilePrepared { number, file, size })) => {
+                self.journal.add_file(number, file, size);
+            }
+            // Without a file the journal stays as it is; small ranges go to their segments.
+            (Asked::JournalFile, _) => {}
+            (Asked::KeepJournalFile { number }, Ok(_)) => {
+                self.journal.remove_file(number);
+                self.journal_asked = self.journal_asked.saturating_sub(1);
+            }
+            (Asked::OpenForRead { request }, result) => self.opened_for_read(request, result, out),
+            (Asked::KeepJournalFile { .. } | Asked::Courtesy, _) => {}
+        }
+    }
+
+    /// Has a segment prepared when the tail wants one, or will soon.
+    pub(super) fn prepare_segment(&mut self, writer: usize, out: &mut Outbox) {
+        let w = &mut self.writers[writer];
+        if w.preparing || w.seal {
+            return;
+        }
+        let Some(wish) = w.tail.wants_segment() else { return };
+        // Header, pads and footer: a sector each, and an index entry of 16 bytes for every sector at the most.
+        let overhead = 4 * SECTOR + (wish.size / SECTOR + 1) * 16;
+        let size = w.next_size.max((wish.size + overhead).next_multiple_of(SECTOR));
+        w.next_size = (w.next_size * GROWTH).min(self.config.largest_segment).max(w.next_size);
+        w.preparing = true;
+        let partition = w.tail.partition();
+        self.ask(Asked::Prepare { writer }, MetaOrder::PrepareSegment { partition, size }, out);
+    }
+
+    fn prepared(&mut self, writer: usize, result: Result<MetaDone, Error>, out: &mut Outbox) {
+        let w = &mut self.writers[writer];
+        w.preparing = false;
+        let unneeded = w.tail.offer_segment(match result {
+            Ok(MetaDone::SegmentPrepared { sequence, generation, file, capacity }) => {
+                Ok(PreparedSegment { sequence, generation, file, capacity })
+            }
+            Ok(_) => Err(Error::new(ErrorKind::Panic, "the answer to a request for a segment is another's")),
+            Err(error) => Err(error.context(format_args!("preparing a segment of {}", w.tail.partition()))),
+        });
+        let partition = w.tail.partition();
+        if let Some(PreparedSegment { generation, .. }) = unneeded {
+            self.ask(Asked::Courtesy, MetaOrder::DiscardSegment { partition, generation }, out);
+        }
+        self.enqueue(writer);
+    }
+
+    /// Whether segment `at` may be written: its generation is durable in header and manifest. Asks for that once
+    /// something was published in it.
+    pub(super) fn born(&mut self, writer: usize, at: usize, out: &mut Outbox) -> bool {
+        let w = &mut self.writers[writer];
+        let segment = &mut w.segments[at];
+        if segment.birth == Birth::Unborn && segment.segment.published().position > SEGMENT_DATA_START {
+            segment.birth = Birth::Asked;
+            let order = MetaOrder::ActivateSegment {
+                partition: w.tail.partition(),
+                sequence: segment.segment.sequence,
+                generation: segment.segment.generation,
+                base_offset: segment.segment.base_offset,
+                base_time: segment.segment.base_time,
+                gap: false,
+            };
+            let generation = segment.segment.generation;
+            self.ask(Asked::Activate { writer, generation }, order, out);
+            return false;
+        }
+        segment.birth == Birth::Durable
+    }
+
+    fn activated(&mut self, writer: usize, generation: Generation, result: Result<MetaDone, Error>) {
+        if let Err(error) = result {
+            self.refuse(writer, "naming a segment in the manifest", &error);
+            return;
+        }
+        if let Some(segment) = self.writers[writer].segment(generation) {
+            segment.birth = Birth::Durable;
+        }
+        self.enqueue(writer);
+    }
+
+    /// Seals segment `at` when it has ended and all of it is durable in its file.
+    pub(super) fn seal(&mut self, writer: usize, at: usize, out: &mut Outbox) {
+        let w = &mut self.writers[writer];
+        let segment = &mut w.segments[at];
+        let Some(end) = segment.segment.closed() else { return };
+        let complete = segment.device_end >= end.position && segment.acknowledged.position >= end.position;
+        if segment.sealing || !complete || segment.dirty || segment.flights() > 0 {
+            return;
+        }
+        segment.sealing = true;
+        let order = MetaOrder::SealSegment {
+            partition: w.tail.partition(),
+            generation: segment.segment.generation,
+            end: SegmentEnd { position: end.position, offset: end.offset, time: segment.segment.last_time() },
+            footer: encode_footer(&segment.segment, self.config.identity.store, end),
+        };
+        let generation = segment.segment.generation;
+        self.ask(Asked::Seal { writer, generation }, order, out);
+    }
+
+    fn sealed(&mut self, writer: usize, generation: Generation, result: Result<MetaDone, Error>) {
+        if let Err(error) = result {
+            self.refuse(writer, "sealing a segment in the manifest", &error);
+            return;
+        }
+        let w = &mut self.writers[writer];
+        if let Some(at) = w.segments.iter().position(|s| s.segment.generation == generation) {
+            w.segments.remove(at);
+            w.tail.retire(generation);
+        }
+        self.enqueue(writer);
+    }
+
+    pub(super) fn ask_for_checkpoint(&mut self, lsn: Lsn, settled: Vec<Settled>, out: &mut Outbox) {
+        let (set, shard) = (self.config.identity.set, self.config.identity.shard);
+        self.ask(Asked::Checkpoint { lsn }, MetaOrder::Checkpoint { set, shard, lsn, settled }, out);
+    }
+
+    /// Has journal files made when the first small range comes, and replaced when one is lost.
+    pub(super) fn ask_for_journal_files(&mut self, out: &mut Outbox) {
+        if self.closing || !self.journal_wanted {
+            return;
+        }
+        while self.journal_asked < self.config.journal_files {
+            self.journal_asked += 1;
+            self.ask(Asked::JournalFile, MetaOrder::PrepareJournalFile, out);
+        }
+    }
+
+    /// Files with acknowledged bytes of a partition that cannot be written any more leave the rotation and stay.
+    pub(super) fn keep_journals(&mut self, numbers: &[u32]) {
+        self.journals_to_keep.extend(numbers);
+    }
+
+    /// Asks for what [`keep_journals`](Shard::keep_journals) noted, of files that take no more writes.
+    pub(super) fn keep_noted_journals(&mut self, out: &mut Outbox) {
+        for number in std::mem::take(&mut self.journals_to_keep) {
+            match self.journal.keep(number) {
+                Some((generation, first_lsn, end_lsn)) => {
+                    let order = MetaOrder::KeepJournalFile { number, generation, first_lsn, end_lsn };
+                    self.ask(Asked::KeepJournalFile { number }, order, out);
+                }
+                None => {
+                    if self.journal.files().iter().any(|f| f.number == number) {
+                        self.journals_to_keep.push(number); // It still takes writes: later.
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the file of a segment that somebody wants to read.
+    pub(super) fn open_for_read(&mut self, request: ReadRequest, out: &mut Outbox) {
+        let partition = request.segment.partition;
+        let generation = request.segment.generation;
+        self.ask(Asked::OpenForRead { request }, MetaOrder::OpenSegmentFile { partition, generation }, out);
+    }
+
+    fn opened_for_read(&mut self, request: ReadRequest, result: Result<MetaDone, Error>, out: &mut Outbox) {
+        match result {
+            Ok(MetaDone::SegmentFileOpened { file }) => {
+                request.segment.set_file(Some(file));
+                self.read(request, out);
+            }
+            Ok(_) => (request.done)(Err(std::io::ErrorKind::Other.into())),
+            Err(error) => {
+                let os = error
+                    .os_code()
+                    .map_or_else(|| std::io::Error::other(error.clone()), std::io::Error::from_raw_os_error);
+                (request.done)(Err(os));
+            }
+        }
+    }
+
+    /// Partitions of a deleted topic: refuse appends, and call back when nothing of them is under way.
+    pub(super) fn forget(&mut self, partitions: &[PartitionId], done: Box<dyn FnOnce() + Send>) {
+        let writers: Vec<usize> = partitions.iter().filter_map(|p| self.by_id.remove(p)).collect();
+        for &writer in &writers {
+            let deleted = Error::new(ErrorKind::Deleted, "the topic was deleted");
+            self.writers[writer].failed = Some(deleted.clone());
+            self.writers[writer].tail.fail(deleted.clone());
+            self.writers[writer].tail.watermark().fail(deleted);
+        }
+        self.forgetting.push(Forgetting { writers, done: Some(done) });
+    }
+
+    pub(super) fn finish_forgetting(&mut self) {
+        for mut forgetting in std::mem::take(&mut self.forgetting) {
+            let busy = forgetting.writers.iter().any(|&w| self.writers[w].under_way > 0);
+            if busy {
+                self.forgetting.push(forgetting);
+                continue;
+            }
+            for &writer in &forgetting.writers {
+                for segment in self.writers[writer].segments.drain(..) {
+                    for number in segment.journals() {
+                        self.journal.release(number);
+                    }
+                }
+            }
+            if let Some(done) = forgetting.done.take() {
+                done();
+            }
+        }
+    }
+}
+
+/// The sealed segment's index with what names it, as it stands behind the data.
+fn encode_footer(segment: &Segment, store: u64, end: Prefix) -> Vec<u8> {
+    let header = SegmentHeader {
+        store,
+        partition: segment.partition,
+        sequence: segment.sequence,
+        generation: segment.generation,
+        base_offset: segment.base_offset,
+        base_time: segment.base_time,
+        capacity: segment.capacity,
+    };
+    let footer = Footer { header, end_position: end.position, end_offset: end.offset, end_time: segment.last_time() };
+    let entries = segment.index_entries();
+    let mut bytes = vec![0; Footer::size(entries.len())];
+    footer.encode(&entries, &mut bytes);
+    bytes
+}

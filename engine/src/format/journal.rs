@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::file::{FileError, area_is_whole, check_head, seal_area, write_head};
 use crate::checksum::{crc, mix};
 use crate::ids::{Generation, Lsn, PartitionId, TopicId};
-use crate::limits::{JOURNAL_WRITE_MAX, SECTOR};
+use crate::limits::{JOURNAL_WRITE_MAX, SECTOR, SEGMENT_MAX};
 
 /// Where a journal file's first write stands. Bytes.
 pub(crate) const JOURNAL_DATA_START: u64 = SECTOR;
@@ -146,6 +146,13 @@ struct EntryBytes {
 impl EntryBytes {
     fn partition(&self) -> PartitionId {
         PartitionId { topic: TopicId(self.topic.get()), partition: self.partition.get() }
+    }
+
+    /// Whether it lies inside the payload, and inside a segment.
+    fn fits(&self, payload_size: u32) -> bool {
+        let size = u64::from(self.size.get());
+        u64::from(self.at.get()) + size <= u64::from(payload_size)
+            && self.position.get().checked_add(size).is_some_and(|end| end <= SEGMENT_MAX)
     }
 
     fn range(&self) -> Option<RangeEntry> {
@@ -381,8 +388,7 @@ pub(crate) fn parse_any(bytes: &[u8], generation: Generation, position: u64) -> 
     }
     let table = &head[WRITE_FIXED..table_end];
     let entries = <[EntryBytes]>::ref_from_bytes(table).expect("the table is a whole number of entries");
-    let payload_size = u64::from(fixed.payload_size.get());
-    if entries.iter().any(|entry| u64::from(entry.at.get()) + u64::from(entry.size.get()) > payload_size) {
+    if !entries.iter().all(|entry| entry.fits(fixed.payload_size.get())) {
         return Err(WriteError::BadTable);
     }
     let mut write = Write { lsn, durable_lsn: Lsn(fixed.durable_lsn.get()), size, entries, payload: &[] };
@@ -394,4 +400,20 @@ pub(crate) fn parse_any(bytes: &[u8], generation: Generation, position: u64) -> 
     }
     write.payload = &whole[payload_at..payload_end];
     Ok(write)
+}
+
+/// Makes both checksums of a write say yes to whatever it holds, for tests of hostile content.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) fn forge(write: &mut [u8], generation: Generation, position: u64) {
+    let Ok((fixed, _)) = FixedBytes::read_from_prefix(write) else { return };
+    let seed = seed(generation, Lsn(fixed.lsn.get()), position);
+    let (size, payload_at) = (fixed.size.get() as usize, fixed.payload_at.get() as usize);
+    if let Some(payload) = write.get(payload_at..size) {
+        let sum = crc(seed, payload);
+        write[8..12].copy_from_slice(&sum.to_le_bytes());
+    }
+    if let Some(table) = write.get(4..payload_at) {
+        let sum = crc(seed, table);
+        write[..4].copy_from_slice(&sum.to_le_bytes());
+    }
 }

@@ -17,8 +17,8 @@ pub(crate) use edit::{CheckpointEntry, Edit};
 
 /// Bytes of a root slot's sector.
 pub(crate) const ROOT_SIZE: usize = SECTOR as usize;
-/// Where the two root slots stand in the manifest.
-pub(crate) const ROOT_POSITIONS: [u64; 2] = [0, SECTOR];
+/// Where the two root slots stand in the manifest: so far apart that no device writes both as one.
+pub(crate) const ROOT_POSITIONS: [u64; 2] = [0, 64 << 10];
 
 const MAGIC: &[u8; 8] = b"THLWGMAN";
 /// Bytes before an edit's body.
@@ -199,4 +199,15 @@ pub(crate) fn parse_edit(bytes: &[u8], sequence: u64, previous: u32) -> Result<L
     }
     let edit = Edit::decode(header.kind.get(), body)?;
     Ok(Logged { edit, sequence, crc: sum, size })
+}
+
+/// Makes the checksum of an edit say yes to whatever it holds, for tests of hostile content.
+#[cfg(any(test, feature = "sim"))]
+pub(crate) fn forge(edit: &mut [u8], previous: u32) {
+    let Ok((header, _)) = EditHeader::ref_from_prefix(edit) else { return };
+    let size = header.size.get();
+    if let Some(after) = edit.get(8..size as usize) {
+        let sum = edit_crc(previous, size, after);
+        edit[4..8].copy_from_slice(&sum.to_le_bytes());
+    }
 }

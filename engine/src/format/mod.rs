@@ -12,5 +12,8 @@ pub(crate) mod record;
 pub(crate) mod segment;
 pub(crate) mod view;
 
+#[cfg(test)]
+mod tests;
+
 /// The version that this build writes, and the only one it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;

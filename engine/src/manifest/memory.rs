@@ -248,6 +248,13 @@ pub(crate) struct TestEnvironment {
     next: AtomicU64,
 }
 
+impl TestEnvironment {
+    /// Other numbers than the one of a store opened before.
+    pub(crate) fn starting(at: u64) -> TestEnvironment {
+        TestEnvironment { next: AtomicU64::new(at) }
+    }
+}
+
 impl Environment for TestEnvironment {
     fn now_ms(&self) -> i64 {
         1_700_000_000_000

@@ -4,19 +4,26 @@
 //! together with the files that an edit speaks of.
 
 mod image;
+pub(crate) mod journal_files;
 mod load;
+mod meta;
 pub(crate) mod names;
+mod pool;
 mod request;
 mod scratch;
 mod store;
+mod tidy;
 
 #[cfg(test)]
 pub(crate) mod memory;
+#[cfg(test)]
+mod meta_tests;
 #[cfg(test)]
 mod store_tests;
 
 pub(crate) use crate::format::manifest::CheckpointEntry as Settled;
 pub(crate) use image::{Damage, FIRST_LSN, Kept, Known, Manifest, Partition, Segment, SegmentState, Topic};
+pub(crate) use meta::{MetaOptions, MetaStore};
 pub(crate) use request::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd};
 pub(crate) use scratch::Scratch;
 pub(crate) use store::ManifestStore;

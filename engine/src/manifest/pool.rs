@@ -1,0 +1,75 @@
+//! Files of removed segments, for their next use: writing into extents that were written before is twice as fast.
+
+use crate::error::{Error, Result};
+use crate::io::{Disk, OpenMode};
+use crate::manifest::{names, store};
+
+/// The pool, which is a directory.
+#[derive(Default)]
+pub(super) struct Pool {
+    files: Vec<Pooled>,
+    next: u32,
+    max: usize,
+}
+
+struct Pooled {
+    number: u32,
+    size: u64,
+}
+
+impl Pool {
+    /// Looks at what the pool holds. What is strange or too much is removed.
+    pub(super) fn open(disk: &dyn Disk, max: usize) -> Result<Pool> {
+        let mut pool = Pool { files: Vec::new(), next: 1, max };
+        for name in disk.list(names::POOL).map_err(|e| Error::os("listing the pool", &e))? {
+            let path = format!("{}/{name}", names::POOL);
+            let Some(number) = names::parse_pooled(&name) else {
+                let _ = disk.remove(&path);
+                continue;
+            };
+            pool.next = pool.next.max(number.saturating_add(1));
+            match disk.open(&path, OpenMode::Read).and_then(|file| file.size()) {
+                Ok(size) if pool.files.len() < max => pool.files.push(Pooled { number, size }),
+                _ => drop(disk.remove(&path)),
+            }
+        }
+        Ok(pool)
+    }
+
+    /// Renames a file of exactly this size to `path`, whose directory the caller makes durable. `false`: there is none.
+    pub(super) fn take(&mut self, disk: &dyn Disk, size: u64, path: &str) -> Result<bool> {
+        let Some(at) = self.files.iter().position(|f| f.size == size) else { return Ok(false) };
+        let file = self.files.swap_remove(at);
+        let renamed = disk.rename(&names::pooled(file.number), path);
+        renamed.map(|()| true).map_err(|e| Error::os("taking a file from the pool", &e))
+    }
+
+    /// Takes a file in, or removes it. `in_use`: somebody may still read or write it, so that it must not become
+    /// another segment's.
+    pub(super) fn give(&mut self, disk: &dyn Disk, path: &str, in_use: bool) {
+        let size = if in_use || self.files.len() >= self.max {
+            None
+        } else {
+            disk.open(path, OpenMode::Read).and_then(|file| file.size()).ok()
+        };
+        let number = self.next;
+        if let Some(size) = size.filter(|size| *size > 0) {
+            // Durable before the file is another segment's, so that it can never come back under its old name.
+            let moved = disk.rename(path, &names::pooled(number)).is_ok();
+            if moved {
+                self.next += 1;
+                let durable = store::sync_dir(disk, names::POOL).and_then(|()| {
+                    let from = path.rsplit_once('/').map_or(names::HOME, |(directory, _)| directory);
+                    store::sync_dir(disk, from)
+                });
+                match durable {
+                    Ok(()) => self.files.push(Pooled { number, size }),
+                    Err(_) => drop(disk.remove(&names::pooled(number))),
+                }
+                return;
+            }
+        }
+        // Left over if this fails; the next open removes it.
+        let _ = disk.remove(path);
+    }
+}

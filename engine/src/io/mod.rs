@@ -6,9 +6,11 @@
 //! resumes them stands above this line, so that the simulator exercises it.
 
 mod eventfd;
+pub(crate) mod fork;
+pub(crate) mod lock;
 mod op;
 pub(crate) mod os;
-mod signal;
+pub(crate) mod signal;
 
 pub(crate) use eventfd::EventFd;
 pub(crate) use op::{Completion, InFlight, Op, OpKind, Progress};

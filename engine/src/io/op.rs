@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::File;
 use crate::buffer::Block;
+use crate::limits::SECTOR;
+use crate::sync::Arc as Shared;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub(crate) struct Op {
     /// Byte of the file where the transfer begins.
     pub position: u64,
     /// The memory; `None` only for `Sync`.
-    pub block: Option<Arc<Block>>,
+    pub block: Option<Shared<Block>>,
     /// Where in the block the transfer begins. A multiple of the sector, as are `size` and the block's address.
     pub at: usize,
     pub size: usize,
@@ -39,9 +41,18 @@ pub(crate) struct Completion {
     pub result: io::Result<usize>,
 }
 
+/// Answers that bring an operation no further, one after the other, before it fails.
+const STALLS_MAX: u8 = 8;
+
+/// An operation's rest, and how often in a row it got no further.
+struct Slot {
+    rest: Op,
+    stalls: u8,
+}
+
 /// Operations from a fixed number of slots; resumes short transfers and answers each operation once, whole or failed.
 pub(crate) struct InFlight {
-    slots: Vec<Option<Op>>,
+    slots: Vec<Option<Slot>>,
     free: Vec<usize>,
 }
 
@@ -63,44 +74,60 @@ impl InFlight {
     /// Takes a slot; the operation's own token comes back from [`InFlight::complete`]. `None`: no slot is free.
     pub(crate) fn start(&mut self, op: Op) -> Option<Op> {
         let slot = self.free.pop()?;
-        let issued = Op { token: slot as u64, block: op.block.clone(), file: Arc::clone(&op.file), ..op };
-        self.slots[slot] = Some(Op { token: op.token, ..issued.duplicate() });
+        let issued = Op { token: slot as u64, ..op.duplicate() };
+        self.slots[slot] = Some(Slot { rest: op, stalls: 0 });
         Some(issued)
     }
 
     /// Takes a completion. Either the rest that has to be issued, or the operation with its final result.
     pub(crate) fn complete(&mut self, completion: Completion) -> Progress {
         let slot = usize::try_from(completion.token).expect("tokens are slot numbers");
-        let op = self.slots[slot].as_mut().expect("a completion belongs to an operation in flight");
-        let result = match completion.result {
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EINTR | libc::EAGAIN)) => Ok(None),
-            Err(e) => Err(e),
-            Ok(_) if op.kind == OpKind::Sync => Ok(Some(0)),
-            Ok(n) if n >= op.size => Ok(Some(0)),
-            Ok(0) if op.kind == OpKind::Read => Ok(Some(op.size)),
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => {
-                op.position += n as u64;
-                op.at += n;
-                op.size -= n;
-                Ok(None)
+        let under_way = self.slots[slot].as_mut().expect("a completion belongs to an operation in flight");
+        match under_way.advance(completion.result) {
+            None => Progress::Resume(Op { token: slot as u64, ..under_way.rest.duplicate() }),
+            Some(result) => {
+                let over = self.slots[slot].take().expect("the slot was just used");
+                self.free.push(slot);
+                Progress::Done { token: over.rest.token, missing: result }
             }
-        };
-        match result {
-            Ok(None) => {
-                let mut rest = op.duplicate();
-                rest.token = slot as u64;
-                Progress::Resume(rest)
-            }
-            Ok(Some(missing)) => self.finish(slot, Ok(missing)),
-            Err(e) => self.finish(slot, Err(e)),
         }
     }
+}
 
-    fn finish(&mut self, slot: usize, result: io::Result<usize>) -> Progress {
-        let op = self.slots[slot].take().expect("the slot was just used");
-        self.free.push(slot);
-        Progress::Done { token: op.token, missing: result }
+impl Slot {
+    /// Counts what was moved. `None`: the rest has to be issued; otherwise the operation's result.
+    fn advance(&mut self, result: io::Result<usize>) -> Option<io::Result<usize>> {
+        let again = |e: &io::Error| matches!(e.raw_os_error(), Some(libc::EINTR | libc::EAGAIN));
+        let (moved, interrupted) = match result {
+            Ok(_) if self.rest.kind == OpKind::Sync => return Some(Ok(0)),
+            Ok(moved) if moved >= self.rest.size => return Some(Ok(0)),
+            Ok(0) if self.rest.kind == OpKind::Read => return Some(Ok(self.rest.size)),
+            Ok(moved) => (moved, None),
+            // An interrupted flush may have taken the report of a failed write with it: it counts as failed.
+            Err(e) if self.rest.kind != OpKind::Sync && again(&e) => (0, Some(e)),
+            Err(e) => return Some(Err(e)),
+        };
+        // What a transfer past the page cache resumes at has to be a whole sector again.
+        let sectors = moved - moved % SECTOR as usize;
+        if sectors > 0 {
+            self.rest.position += sectors as u64;
+            self.rest.at += sectors;
+            self.rest.size -= sectors;
+            self.stalls = 0;
+            return None;
+        }
+        self.stalls += 1;
+        if self.rest.kind == OpKind::Read && moved > 0 && self.stalls > 1 {
+            // The same part of a sector twice: the file ends inside it.
+            return Some(Ok(self.rest.size - moved));
+        }
+        if self.stalls < STALLS_MAX {
+            return None;
+        }
+        Some(Err(interrupted.unwrap_or_else(|| {
+            let what = format!("{STALLS_MAX} transfers in a row moved less than a sector");
+            io::Error::new(io::ErrorKind::WriteZero, what)
+        })))
     }
 }
 
@@ -142,5 +169,137 @@ impl Op {
             }
             (_, None) => Err(io::ErrorKind::InvalidInput.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is never reached.
+    struct Nowhere;
+
+    impl File for Nowhere {
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn write_at(&self, _: u64, _: &[u8], _: bool) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn reserve(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_size(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn size(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn raw_fd(&self) -> Option<i32> {
+            None
+        }
+    }
+
+    const WRITE: OpKind = OpKind::Write { durable: true };
+
+    fn op(token: u64, kind: OpKind) -> Op {
+        Op { token, kind, file: Arc::new(Nowhere), position: 8192, block: None, at: 4096, size: 40960 }
+    }
+
+    /// Starts an operation and feeds it results; the rests that were issued (position, place, size), and the end.
+    fn run(kind: OpKind, results: Vec<io::Result<usize>>) -> (Vec<(u64, usize, usize)>, Option<io::Result<usize>>) {
+        let mut under_way = InFlight::new(2);
+        let mut issued = under_way.start(op(77, kind)).expect("a slot is free");
+        let mut rests = Vec::new();
+        for result in results {
+            match under_way.complete(Completion { token: issued.token, result }) {
+                Progress::Resume(rest) => {
+                    rests.push((rest.position, rest.at, rest.size));
+                    issued = rest;
+                }
+                Progress::Done { token, missing } => {
+                    assert_eq!((token, under_way.room(), under_way.len()), (77, 2, 0));
+                    return (rests, Some(missing));
+                }
+            }
+        }
+        assert_eq!((under_way.room(), under_way.len()), (1, 1));
+        (rests, None)
+    }
+
+    fn os(code: i32) -> io::Result<usize> {
+        Err(io::Error::from_raw_os_error(code))
+    }
+
+    #[test]
+    fn whole_transfers_are_done_at_once() {
+        for kind in [OpKind::Read, WRITE] {
+            let (rests, end) = run(kind, vec![Ok(40960)]);
+            assert!(rests.is_empty() && matches!(end, Some(Ok(0))));
+        }
+        assert!(matches!(run(OpKind::Sync, vec![Ok(0)]).1, Some(Ok(0))));
+    }
+
+    #[test]
+    fn short_transfers_resume_at_a_sector() {
+        for kind in [OpKind::Read, WRITE] {
+            let (rests, end) = run(kind, vec![Ok(4096), Ok(9000), Ok(512), Ok(28672)]);
+            assert_eq!(rests, [(12288, 8192, 36864), (20480, 16384, 28672), (20480, 16384, 28672)]);
+            assert!(matches!(end, Some(Ok(0))));
+        }
+    }
+
+    #[test]
+    fn a_read_ends_where_the_file_ends() {
+        assert!(matches!(run(OpKind::Read, vec![Ok(0)]).1, Some(Ok(40960))));
+        assert!(matches!(run(OpKind::Read, vec![Ok(8192), Ok(0)]).1, Some(Ok(32768))));
+        // 10,000 bytes are left in the file: two sectors, then twice the same part of the third.
+        let (rests, end) = run(OpKind::Read, vec![Ok(10_000), Ok(1808), Ok(1808)]);
+        assert_eq!(rests, [(16384, 12288, 32768), (16384, 12288, 32768)]);
+        assert!(matches!(end, Some(Ok(missing)) if missing == 40960 - 10_000));
+    }
+
+    #[test]
+    fn no_progress_ends_in_an_error() {
+        for stuck in [0, 100] {
+            let (rests, end) = run(WRITE, (0..100).map(|_| Ok(stuck)).collect());
+            assert_eq!(rests.len(), usize::from(STALLS_MAX) - 1);
+            assert_eq!(end.expect("it ends").expect_err("in an error").kind(), io::ErrorKind::WriteZero);
+        }
+        for code in [libc::EINTR, libc::EAGAIN] {
+            let (rests, end) = run(OpKind::Read, (0..100).map(|_| os(code)).collect());
+            assert_eq!(rests.len(), usize::from(STALLS_MAX) - 1);
+            assert_eq!(end.expect("it ends").expect_err("in an error").raw_os_error(), Some(code));
+        }
+        // Progress starts the count again.
+        let results = (0..9).flat_map(|_| [os(libc::EINTR), os(libc::EINTR), Ok(100), Ok(4096)]).collect();
+        assert!(run(WRITE, results).1.is_none());
+    }
+
+    #[test]
+    fn errors_are_final() {
+        for kind in [OpKind::Read, WRITE, OpKind::Sync] {
+            let (rests, end) = run(kind, vec![os(libc::EIO)]);
+            assert!(rests.is_empty());
+            assert_eq!(end.expect("it ends").expect_err("in an error").raw_os_error(), Some(libc::EIO));
+        }
+        assert_eq!(run(WRITE, vec![Ok(4096), os(libc::ENOSPC)]).0.len(), 1);
+        let (rests, end) = run(OpKind::Sync, vec![os(libc::EINTR)]);
+        assert!(rests.is_empty() && end.expect("it ends").is_err(), "a flush is not tried again");
+    }
+
+    #[test]
+    fn slots_are_bounded_and_reused() {
+        let mut under_way = InFlight::new(2);
+        let first = under_way.start(op(1, WRITE)).expect("a slot");
+        let second = under_way.start(op(2, OpKind::Read)).expect("a slot");
+        assert_ne!(first.token, second.token);
+        assert!(under_way.start(op(3, WRITE)).is_none());
+        let done = under_way.complete(Completion { token: second.token, result: Ok(40960) });
+        assert!(matches!(done, Progress::Done { token: 2, missing: Ok(0) }));
+        assert_eq!(under_way.start(op(3, WRITE)).expect("the slot is free again").token, second.token);
     }
 }

@@ -30,6 +30,8 @@ pub(crate) enum Guard {
     WaiterFences,
     /// Both sides of the announcement acquire and release.
     AnnounceOrders,
+    /// A shard that lies down and whoever rings acquire and release the note on the doorbell.
+    DoorbellOrders,
 }
 
 /// Whether a guard stands. Always, but in a loom test that took it away.

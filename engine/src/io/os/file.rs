@@ -100,8 +100,15 @@ impl OsFile {
             }
         }
         let size = self.write_plain(position, from)?;
-        self.sync()?;
-        Ok(size)
+        match self.sync() {
+            Ok(()) => Ok(size),
+            // An interrupted flush may have taken the report of a lost write with it; it must not look like an
+            // interrupted write, which is resumed.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EINTR | libc::EAGAIN)) => {
+                Err(io::Error::from_raw_os_error(libc::EIO))
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Writes zeros between the file's end and `size`: what is left where space cannot be reserved otherwise.

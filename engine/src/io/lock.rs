@@ -1,0 +1,129 @@
+//! One owner per store: a lock that the kernel holds for as long as anything of the owner can still write.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use super::fork::{GuardedFd, StoreClaim};
+use super::os::{OsDisk, check, check_size};
+use crate::error::{Error, ErrorKind, Result};
+
+const NAME: &str = "LOCK";
+/// The holder's process number, in a record of fixed size: rewriting it needs no space on a full device.
+const RECORD_SIZE: usize = 24;
+
+/// How long opening waits for the last writes of an owner that was killed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The lock on a store. Its descriptor is registered in every ring, so that the kernel keeps the lock until the last
+/// operation in flight is over, even if the process is killed.
+#[derive(Debug)]
+pub(crate) struct StoreLock {
+    fd: GuardedFd,
+    _claim: StoreClaim,
+}
+
+impl StoreLock {
+    /// Takes the lock, waiting up to `patience` for a dead owner's last writes.
+    pub(crate) fn acquire(disk: &OsDisk, patience: Duration) -> Result<StoreLock> {
+        let begin = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let cannot = |e: io::Error| Error::os(format_args!("cannot lock the store {}", disk.path().display()), &e);
+            let fd = GuardedFd::open(|| open_lock_file(disk)).map_err(cannot)?;
+            let store = identity(fd.raw()).map_err(cannot)?;
+            let Some(claim) = StoreClaim::take(store) else {
+                return Err(held(disk, &format!("this process ({})", std::process::id())));
+            };
+            // SAFETY: no memory is handed over.
+            match check(unsafe { libc::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB) }) {
+                Ok(_) if still_named(disk, store) => {
+                    write_holder(fd.raw());
+                    return Ok(StoreLock { fd, _claim: claim });
+                }
+                // Somebody replaced the file: the lock is on one that no other engine would see.
+                Ok(_) => {}
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EWOULDBLOCK | libc::EINTR)) => {}
+                Err(e) => return Err(cannot(e)),
+            }
+            if begin.elapsed() >= patience {
+                return Err(held(disk, &holder(fd.raw())));
+            }
+            drop((fd, claim));
+            std::thread::sleep(pause.min(patience.saturating_sub(begin.elapsed())));
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    /// The descriptor that carries the lock, for registration in rings.
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.fd.raw()
+    }
+
+    /// Gives the lock up at once, though a ring that is still being taken down may hold its descriptor. Only for an
+    /// owner that knows that nothing is in flight; merely dropping the lock leaves that to the kernel.
+    pub(crate) fn release(self) {
+        if !self.fd.forked() {
+            // SAFETY: no memory is handed over. In a child the descriptor is no longer ours; in the parent it is.
+            unsafe { libc::flock(self.fd.raw(), libc::LOCK_UN) };
+        }
+    }
+}
+
+fn open_lock_file(disk: &OsDisk) -> io::Result<OwnedFd> {
+    match disk.open_fd(NAME, libc::O_RDWR | libc::O_NONBLOCK) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => match disk.create_fd(NAME, libc::O_RDWR) {
+            // Another opener was faster.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => disk.open_fd(NAME, libc::O_RDWR | libc::O_NONBLOCK),
+            result => result,
+        },
+        result => result,
+    }
+}
+
+/// Device and inode.
+fn identity(fd: RawFd) -> io::Result<(u64, u64)> {
+    // SAFETY: all-zero is a valid value of this plain structure.
+    let mut facts: libc::stat64 = unsafe { std::mem::zeroed() };
+    // SAFETY: `facts` is a live value that the call fills.
+    check(unsafe { libc::fstat64(fd, &raw mut facts) })?;
+    if facts.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{NAME} is not a regular file")));
+    }
+    Ok((facts.st_dev, facts.st_ino))
+}
+
+fn still_named(disk: &OsDisk, store: (u64, u64)) -> bool {
+    disk.open_fd(NAME, libc::O_RDONLY | libc::O_NONBLOCK).and_then(|fd| identity(fd.as_raw_fd())).ok() == Some(store)
+}
+
+/// Leaves this process's number for whoever is refused. Failing to is no reason not to open.
+fn write_holder(fd: RawFd) {
+    let text = format!("{:<width$}\n", std::process::id(), width = RECORD_SIZE - 1);
+    // SAFETY: pointer and length are those of a live string.
+    unsafe { libc::pwrite64(fd, text.as_ptr().cast(), text.len(), 0) };
+}
+
+/// Who holds the lock, as far as it can be told.
+fn holder(fd: RawFd) -> String {
+    let mut text = [0u8; RECORD_SIZE];
+    // SAFETY: pointer and length are those of a live array.
+    let size = check_size(unsafe { libc::pread64(fd, text.as_mut_ptr().cast(), text.len(), 0) }).unwrap_or(0);
+    let number = std::str::from_utf8(&text[..size]).ok().and_then(|text| text.trim().parse::<libc::pid_t>().ok());
+    let Some(number) = number.filter(|number| *number > 0) else {
+        return "another process, which left no number".into();
+    };
+    // SAFETY: signal 0 only asks whether the process exists.
+    let gone = check(unsafe { libc::kill(number, 0) }).is_err_and(|e| e.raw_os_error() == Some(libc::ESRCH));
+    if gone {
+        return format!("process {number}, which has ended, but whose last writes may still be on their way");
+    }
+    match std::fs::read_to_string(format!("/proc/{number}/comm")) {
+        Ok(name) => format!("process {number} ({})", name.trim()),
+        Err(_) => format!("process {number}"),
+    }
+}
+
+fn held(disk: &OsDisk, by: &str) -> Error {
+    Error::new(ErrorKind::AlreadyOpen, format!("the store {} is held by {by}", disk.path().display()))
+}

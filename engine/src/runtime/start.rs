@@ -1,0 +1,200 @@
+//! Choosing the runtime and starting its threads.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use super::doorbell::{Doorbell, EventBell};
+use super::driver::DEPTH;
+use super::helper::Helper;
+use super::machine::Machine;
+use super::posix::Posix;
+use super::scheduling;
+use super::uring::{SetupError, Uring};
+use super::worker::Worker;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::DurablePrimitive;
+use crate::io::Environment;
+use crate::io::fork::ForkGuard;
+use crate::io::signal::{self, AllBlocked};
+
+/// Which runtime is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// io_uring where it can be set up, else the other.
+    Auto,
+    /// io_uring or nothing.
+    Uring,
+    Posix,
+}
+
+/// How threads are started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub choice: Choice,
+    /// The descriptor that carries the store's lock; every ring holds it.
+    pub lock: Option<RawFd>,
+    pub primitive: DurablePrimitive,
+    /// Whether each shard stays on a processor of its own.
+    pub pin_cores: bool,
+}
+
+/// A machine and the doorbell that its senders ring.
+pub(crate) struct Thread<M> {
+    pub machine: M,
+    pub doorbell: Arc<Doorbell>,
+}
+
+impl<M> Thread<M> {
+    pub(crate) fn new(machine: M, doorbell: Arc<Doorbell>) -> Thread<M> {
+        Thread { machine, doorbell }
+    }
+}
+
+impl Doorbell {
+    /// A doorbell for one machine.
+    pub(crate) fn make() -> Result<Arc<Doorbell>> {
+        let bell = EventBell::new().map_err(|e| Error::os("cannot make an eventfd", &e))?;
+        Ok(Arc::new(Doorbell::new(bell)))
+    }
+}
+
+/// The threads of one engine.
+pub(crate) struct Running {
+    threads: Vec<JoinHandle<()>>,
+    name: &'static str,
+    reason: String,
+    guard: ForkGuard,
+}
+
+impl Running {
+    /// `uring` or `posix`.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Why that one.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Waits until all machines have closed, which they have been told to.
+    pub(crate) fn join(mut self) {
+        if !self.guard.forked() {
+            for thread in std::mem::take(&mut self.threads) {
+                // Its panics were given to its machine as errors.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.guard.forked() {
+            // The threads are the parent's.
+            std::mem::forget(std::mem::take(&mut self.threads));
+        }
+    }
+}
+
+/// What a thread is told once all have reported.
+enum Go {
+    Uring,
+    Posix,
+}
+
+/// Starts a thread for each machine. All of them use the same runtime.
+pub(crate) fn start<M: Machine>(
+    settings: Settings,
+    machines: Vec<Thread<M>>,
+    helper: &Arc<Helper<M::Request, M::Response>>,
+    environment: &Arc<dyn Environment>,
+) -> Result<Running> {
+    let (reports, reported) = channel();
+    let mut threads = Vec::new();
+    for (index, thread) in machines.into_iter().enumerate() {
+        let (go, told) = channel();
+        let (helper, environment, reports) = (Arc::clone(helper), Arc::clone(environment), reports.clone());
+        let signals = AllBlocked::new();
+        let handle = std::thread::Builder::new()
+            .name(format!("thalweg-shard-{index}"))
+            .spawn(move || run(index, settings, thread, helper, environment, reports, &told))
+            .map_err(|e| Error::os("cannot start a shard's thread", &e))?;
+        drop(signals);
+        // A sender that is dropped tells the thread to end: so do the others if a later thread cannot be started.
+        threads.push((handle, go));
+    }
+    drop(reports);
+    let (go, name, reason) = decide(settings.choice, &reported)?;
+    let guard = ForkGuard::new();
+    let threads = threads
+        .into_iter()
+        .map(|(handle, sender): (JoinHandle<()>, Sender<bool>)| {
+            // A thread that has died meanwhile has failed its machine.
+            let _ = sender.send(matches!(go, Go::Uring));
+            handle
+        })
+        .collect();
+    Ok(Running { threads, name, reason, guard })
+}
+
+/// Takes the threads' reports, and chooses for all of them.
+fn decide(choice: Choice, reported: &Receiver<Option<SetupError>>) -> Result<(Go, &'static str, String)> {
+    let failure = reported.iter().flatten().next();
+    Ok(match (choice, failure) {
+        (Choice::Posix, _) => (Go::Posix, "posix", "asked for".into()),
+        (Choice::Uring, None) => (Go::Uring, "uring", "asked for".into()),
+        (Choice::Auto, None) => (Go::Uring, "uring", "io_uring is permitted and works".into()),
+        (Choice::Auto, Some(failure)) => (Go::Posix, "posix", failure.to_string()),
+        (Choice::Uring, Some(failure)) => {
+            let kind = match failure.error().raw_os_error() {
+                Some(libc::EPERM | libc::EACCES) => ErrorKind::PermissionDenied,
+                Some(libc::ENOMEM) => ErrorKind::NoMemory,
+                _ => ErrorKind::Unsupported,
+            };
+            return Err(Error::new(kind, format!("the runtime `uring` was asked for, but {failure}")));
+        }
+    })
+}
+
+/// A shard's thread: makes its ring, reports, and works with what was decided.
+fn run<M: Machine>(
+    index: usize,
+    settings: Settings,
+    thread: Thread<M>,
+    helper: Arc<Helper<M::Request, M::Response>>,
+    environment: Arc<dyn Environment>,
+    reports: Sender<Option<SetupError>>,
+    told: &Receiver<bool>,
+) {
+    signal::thread_takes_no_signals();
+    scheduling::short_slice();
+    if settings.pin_cores {
+        scheduling::pin(index);
+    }
+    let Thread { machine, doorbell } = thread;
+    let made = (settings.choice != Choice::Posix)
+        .then(|| Uring::new(Arc::clone(&doorbell), DEPTH, settings.lock, settings.primitive))
+        .transpose();
+    let (ring, failure) = match made {
+        Ok(ring) => (ring, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    if reports.send(failure).is_err() {
+        return;
+    }
+    // The reports end when the last thread has let go of its end.
+    drop(reports);
+    match (told.recv(), ring) {
+        (Ok(true), Some(ring)) => Worker::new(machine, ring, doorbell, helper, environment).run(),
+        (Ok(false), ring) => {
+            drop(ring);
+            let posix = Posix::new(Arc::clone(&doorbell));
+            Worker::new(machine, posix, doorbell, helper, environment).run();
+        }
+        // The start was given up.
+        _ => {}
+    }
+}

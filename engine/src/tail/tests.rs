@@ -1,0 +1,1 @@
+//! The tail against its promises.

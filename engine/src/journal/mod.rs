@@ -311,6 +311,12 @@ impl Journal {
         Some(self.files.remove(at))
     }
 
+    /// The number of the next write. For tests.
+    #[cfg(test)]
+    pub(crate) fn next_lsn(&self) -> u64 {
+        self.next.0
+    }
+
     /// Writes in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()

@@ -65,7 +65,9 @@ impl Shard {
         let durable = w.is_durable();
         for segment in &mut w.segments {
             if let Some(prefix) = segment.acknowledge(|lsn| self.journal.is_durable(lsn)) {
-                segment.segment.show(prefix);
+                if prefix > segment.segment.visible() {
+                    segment.segment.show(prefix);
+                }
                 if durable {
                     w.tail.watermark().advance_durable(prefix.offset);
                     silent = true;
@@ -110,7 +112,7 @@ impl Shard {
         let Some(segment) = w.segment(generation) else { return };
         let reached = segment.syncing.take();
         match result {
-            Err(error) if bugs::active(Bug::TrustRetriedSync) => drop(error),
+            Err(_) if bugs::active(Bug::TrustRetriedSync) => self.enqueue(writer),
             Err(error) => self.fail(writer, "flushing", &error),
             Ok(()) => {
                 segment.dirty = segment.flights() > 0 || reached.is_none_or(|r| r.position < segment.device_end);

@@ -14,6 +14,9 @@ mod quiet;
 mod reads;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use handle::{Message, ReadRequest, ShardHandle, Wake};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -25,6 +28,7 @@ use crate::io::{Completion, Environment, InFlight, Op, OpKind, Progress};
 use crate::journal::{Journal, JournalIdentity, Range};
 use crate::manifest::{MetaRequest, MetaResponse};
 use crate::segment::Segment;
+use crate::sim::bugs::{self, Bug};
 use metadata::Asked;
 use reads::Reads;
 use writer::Writer;
@@ -159,13 +163,16 @@ impl Shard {
         self.now = now;
         self.take_messages(out);
         self.look_for_quiet();
-        while !self.queue.is_empty() {
+        loop {
             while let Some(writer) = self.queue.pop_front() {
                 self.writers[writer].queued = false;
                 self.advance(writer, out);
             }
             self.write_journal(out);
             self.press_journal();
+            if self.queue.is_empty() {
+                break;
+            }
         }
         self.keep_noted_journals(out);
         self.checkpoint(out);
@@ -222,6 +229,11 @@ impl Shard {
                 break; // Later segments wait: acknowledgements are in order.
             }
             self.submit(writer, at, out);
+            if bugs::active(Bug::ReadBeforeDurable) {
+                let segment = &self.writers[writer].segments[at].segment;
+                segment.show(segment.published());
+                self.writers[writer].tail.watermark().advance_durable(segment.published().offset);
+            }
             self.make_durable(writer, at, out);
             self.seal(writer, at, out);
         }

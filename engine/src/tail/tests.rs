@@ -1,1 +1,0 @@
-//! The tail against its promises.

@@ -5,12 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::io::fork::GuardedFd;
 use crate::io::os::check;
+use crate::shard::Wake;
 use crate::sync::{AtomicBool, Guard, Ordering, order};
-
-/// Wakes what drives a shard.
-pub(crate) trait Wake: Send + Sync {
-    fn wake(&self);
-}
 
 /// What makes the noise.
 pub(crate) trait Bell: Send + Sync {
@@ -47,7 +43,7 @@ impl<B: Bell> Doorbell<B> {
     }
 }
 
-impl<B: Bell> Wake for Doorbell<B> {
+impl<B: Bell + Send + Sync> Wake for Doorbell<B> {
     fn wake(&self) {
         // One ring is enough for any number of wakers.
         if self.asleep.swap(false, order(Guard::DoorbellOrders, Ordering::AcqRel)) {

@@ -11,6 +11,7 @@ mod machine;
 mod memory;
 mod posix;
 mod scheduling;
+mod shard;
 mod start;
 mod uring;
 mod worker;
@@ -18,7 +19,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use doorbell::{Doorbell, Wake};
+pub(crate) use doorbell::Doorbell;
 pub(crate) use helper::Helper;
 pub(crate) use machine::Machine;
 pub(crate) use memory::DeviceMemory;

@@ -6,12 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::doorbell::{Doorbell, Wake};
+use super::doorbell::Doorbell;
 use super::driver::Driver;
 use super::helper::Helper;
 use super::machine::Machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::{Completion, Environment, Op};
+use crate::shard::Wake;
 
 /// What the helper thread hands back to a shard.
 struct Mailbox<Response> {

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::buffer::Block;
+use crate::error::Error;
+use crate::ids::PartitionId;
 use crate::segment::Segment;
 use crate::tail::Tail;
 
@@ -22,7 +24,7 @@ pub(crate) enum Message {
     /// Appenders wait for memory: destage and give blocks back.
     Pressure,
     /// The topic of these partitions is deleted: forget them, then call back.
-    Forget(Vec<crate::ids::PartitionId>, Box<dyn FnOnce() + Send>),
+    Forget(Vec<PartitionId>, Box<dyn FnOnce() + Send>),
     /// Make everything durable, seal, and end.
     Close,
 }
@@ -40,12 +42,14 @@ pub(crate) struct ReadRequest {
 /// The box. Any thread may put in; the shard takes out.
 pub(crate) struct ShardHandle {
     inbox: Mutex<VecDeque<Message>>,
+    /// Nobody takes messages out any more, and why.
+    failed: OnceLock<Error>,
     waker: Mutex<Option<Arc<dyn Wake>>>,
 }
 
 impl ShardHandle {
     pub(crate) fn new() -> ShardHandle {
-        ShardHandle { inbox: Mutex::new(VecDeque::new()), waker: Mutex::new(None) }
+        ShardHandle { inbox: Mutex::new(VecDeque::new()), failed: OnceLock::new(), waker: Mutex::new(None) }
     }
 
     /// Says whom [`send`](ShardHandle::send) wakes. Without one (simulation), the shard is driven anyway.
@@ -57,6 +61,10 @@ impl ShardHandle {
     pub(crate) fn send(&self, message: Message) {
         let was_empty = {
             let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(error) = self.failed.get() {
+                drop(inbox);
+                return refuse(message, error);
+            }
             inbox.push_back(message);
             inbox.len() == 1
         };
@@ -65,6 +73,13 @@ impl ShardHandle {
                 waker.wake();
             }
         }
+    }
+
+    /// Nobody takes messages out any more: those in the box, and all that follow, get the error.
+    pub(crate) fn fail(&self, error: &Error) {
+        let _first = self.failed.set(error.clone());
+        let messages = std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+        messages.into_iter().for_each(|message| refuse(message, error));
     }
 
     /// Announces a partition, unless it is announced already.
@@ -80,5 +95,18 @@ impl ShardHandle {
 
     pub(crate) fn take_all(&self, into: &mut VecDeque<Message>) {
         std::mem::swap(into, &mut self.inbox.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Lets whoever waits for a message know that it will not be read.
+fn refuse(message: Message, error: &Error) {
+    match message {
+        Message::Announced(tail) => {
+            tail.fail(error.clone());
+            tail.watermark().fail(error.clone());
+        }
+        Message::Read(request) => (request.done)(Err(io::ErrorKind::BrokenPipe.into())),
+        Message::Forget(_, done) => done(),
+        Message::Pressure | Message::Close => {}
     }
 }

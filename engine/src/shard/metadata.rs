@@ -55,8 +55,18 @@ impl Shard {
         out.meta.push(MetaRequest { ticket: self.next_ticket, order });
     }
 
-    /// Takes an answer of the metadata thread.
-    pub(crate) fn meta_done(&mut self, response: MetaResponse, out: &mut Outbox) {
+    /// Takes an answer of the metadata thread. What follows from it is said by the next turn.
+    pub(crate) fn meta_done(&mut self, response: MetaResponse) {
+        self.answers.push(response);
+    }
+
+    pub(super) fn take_answers(&mut self, out: &mut Outbox) {
+        for response in std::mem::take(&mut self.answers) {
+            self.take_answer(response, out);
+        }
+    }
+
+    fn take_answer(&mut self, response: MetaResponse, out: &mut Outbox) {
         let asked = self.asked.remove(&response.ticket).expect("an answer belongs to a question");
         if let Asked::Prepare { writer } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
             self.writers[writer].under_way -= 1;

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::buffer::{Block, Pool};
+use crate::error::Error;
 use crate::ids::{Generation, PartitionId};
 use crate::io::{Completion, Environment, InFlight, Op, OpKind, Progress};
 use crate::journal::{Journal, JournalIdentity, Range};
@@ -115,6 +116,10 @@ pub(crate) struct Shard {
     in_flight: InFlight,
     purposes: Vec<Option<Purpose>>,
     free_purposes: Vec<usize>,
+    /// The rests of short transfers.
+    resumed: Vec<Op>,
+    /// Answers of the metadata thread, for the next turn.
+    answers: Vec<MetaResponse>,
     /// Operations that wait for a slot.
     waiting: VecDeque<Op>,
     next_flight: u64,
@@ -150,6 +155,8 @@ impl Shard {
             in_flight: InFlight::new(config.depth),
             purposes: Vec::new(),
             free_purposes: Vec::new(),
+            resumed: Vec::new(),
+            answers: Vec::new(),
             waiting: VecDeque::new(),
             next_flight: 0,
             closing: false,
@@ -161,6 +168,8 @@ impl Shard {
     /// Takes in what arrived, and says what to do. Call again after anything else arrives, or at the deadline.
     pub(crate) fn turn(&mut self, now: u64, out: &mut Outbox) {
         self.now = now;
+        out.ops.append(&mut self.resumed);
+        self.take_answers(out);
         self.take_messages(out);
         self.look_for_quiet();
         loop {
@@ -239,10 +248,10 @@ impl Shard {
         }
     }
 
-    /// Takes a completion.
-    pub(crate) fn complete(&mut self, completion: Completion, out: &mut Outbox) {
+    /// Takes a completion. What follows from it is said by the next turn.
+    pub(crate) fn complete(&mut self, completion: Completion) {
         match self.in_flight.complete(completion) {
-            Progress::Resume(rest) => out.ops.push(rest),
+            Progress::Resume(rest) => self.resumed.push(rest),
             Progress::Done { token, missing } => {
                 let slot = usize::try_from(token).expect("tokens are slot numbers");
                 let purpose = self.purposes[slot].take().expect("an operation in flight has a purpose");
@@ -294,6 +303,7 @@ impl Shard {
         self.in_flight.len() == 0
             && self.waiting.is_empty()
             && self.asked.is_empty()
+            && self.answers.is_empty()
             && self.queue.is_empty()
             && self.inbox.is_empty()
             && self.handle.is_empty()

@@ -41,6 +41,14 @@ impl Shard {
         }
     }
 
+    /// Nothing will be read any more.
+    pub(super) fn fail_reads(&mut self) {
+        for request in self.reads.slots.drain(..).flatten() {
+            (request.done)(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        self.reads.free.clear();
+    }
+
     pub(super) fn read_done(&mut self, read: usize, missing: io::Result<usize>) {
         let request = self.reads.take(read);
         let size = request.size;

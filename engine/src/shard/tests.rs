@@ -153,7 +153,7 @@ impl Rig {
             MetaOrder::ReleaseJournalFile { .. } => MetaDone::JournalFileReleased,
             _ => panic!("not asked by a shard in these tests"),
         };
-        self.shard.meta_done(MetaResponse { ticket: request.ticket, result: Ok(done) }, &mut self.out);
+        self.shard.meta_done(MetaResponse { ticket: request.ticket, result: Ok(done) });
     }
 
     /// One step: a turn, and one of the answers that are due, chosen at random.
@@ -170,8 +170,7 @@ impl Rig {
             let op = self.ops.remove(at).expect("an index below the length");
             let fails = self.failing.is_some_and(|part| self.name(&op.file).contains(part));
             let result = if fails { Err(std::io::Error::from_raw_os_error(libc::EIO)) } else { op.run() };
-            self.shard.complete(Completion { token: op.token, result }, &mut self.out);
-            self.ops.extend(self.out.ops.drain(..));
+            self.shard.complete(Completion { token: op.token, result });
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::super::doorbell::{Doorbell, Wake};
+use super::super::doorbell::Doorbell;
 use super::super::start::{Choice, Running, Settings, Thread, start};
 use super::super::{Helper, Machine};
 use super::{SOON, block, bytes, disk_in, pool, read, write};
@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::DurablePrimitive;
 use crate::io::os::OsEnvironment;
 use crate::io::{Completion, Disk, Environment, File, Op, OpenMode};
+use crate::shard::Wake;
 use crate::sync::Arc as Shared;
 
 pub(super) enum Message {

@@ -328,6 +328,23 @@ impl Shard {
         self.is_closed() && self.writers.iter().all(|w| w.failed.is_none())
     }
 
+    /// The runtime can no longer serve the shard: everybody who waits for it, or will, gets the error.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        self.handle.fail(error);
+        for writer in &mut self.writers {
+            writer.failed.get_or_insert_with(|| error.clone());
+            writer.tail.fail(error.clone());
+            writer.tail.watermark().fail(error.clone());
+        }
+        self.fail_reads();
+        self.closing = true;
+    }
+
+    /// Whether messages have come since the last turn.
+    pub(crate) fn has_messages(&self) -> bool {
+        !self.handle.is_empty()
+    }
+
     fn op(
         kind: OpKind,
         file: Arc<dyn crate::io::File>,

@@ -23,7 +23,7 @@ impl Shard {
         }
         let Some(segment) = w.segment(generation) else { return };
         match result {
-            Err(error) if !bugs::active(Bug::AckFailedWrite) => self.fail(writer, "writing", &error),
+            Err(error) if !bugs::active(Bug::AckFailedWrite) => self.fail_writer(writer, "writing", &error),
             _ => {
                 segment.landed(flight);
                 segment.segment.set_device_end(segment.device_end);
@@ -113,7 +113,7 @@ impl Shard {
         let reached = segment.syncing.take();
         match result {
             Err(_) if bugs::active(Bug::TrustRetriedSync) => self.enqueue(writer),
-            Err(error) => self.fail(writer, "flushing", &error),
+            Err(error) => self.fail_writer(writer, "flushing", &error),
             Ok(()) => {
                 segment.dirty = segment.flights() > 0 || reached.is_none_or(|r| r.position < segment.device_end);
                 if let Some(reached) = reached {
@@ -125,7 +125,7 @@ impl Shard {
     }
 
     /// A write of a partition failed: it refuses appends from now on; what is durable stays readable.
-    fn fail(&mut self, writer: usize, what: &str, error: &io::Error) {
+    fn fail_writer(&mut self, writer: usize, what: &str, error: &io::Error) {
         let id = self.writers[writer].tail.partition();
         self.refuse(writer, "storing what was appended", &Error::os(format!("{what} a segment of {id}"), error));
     }

@@ -21,6 +21,7 @@ mod tail;
 mod runtime;
 
 mod engine;
+mod gate;
 mod partition;
 mod producer;
 mod reader;
@@ -36,4 +37,5 @@ pub use engine::{Options, Runtime};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
 pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, murmur2};
+pub use reader::{Batch, Reader, Records, Start};
 pub use topic::TopicOptions;

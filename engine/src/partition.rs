@@ -1,1 +1,186 @@
-//!
+//! One partition, as topics and readers use it: its tail, its shard, and what is known of its damage.
+
+use core::ops::Range;
+use std::time::Instant;
+
+use crate::error::{DamagedRange, Error, ErrorKind, Result};
+use crate::format::plan::Plan;
+use crate::format::record::Record;
+use crate::ids::PartitionId;
+use crate::io::Environment;
+use crate::limits::APPEND_INSIDE_LOCK_MAX;
+use crate::segment::{Chain, Prefix, Segment};
+use crate::shard::{Message, ReadRequest, ShardHandle};
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::tail::{Announce, Appended, Refusal, Tail, Watermark};
+use crate::durability::Durability;
+
+/// What a partition is made of at open, or when it is first used.
+pub(crate) struct PartitionStart {
+    pub topic: Arc<str>,
+    pub tail: Tail,
+    pub shard: Arc<ShardHandle>,
+    pub log_start: u64,
+    /// Acknowledged offsets that recovery could not find whole.
+    pub damaged: Vec<Range<u64>>,
+}
+
+/// One partition.
+pub(crate) struct Partition {
+    topic: Arc<str>,
+    tail: Arc<Tail>,
+    shard: Arc<ShardHandle>,
+    log_start: AtomicU64,
+    damaged: Vec<Range<u64>>,
+}
+
+/// Tells the shard of a reservation that was dropped. It must not keep the tail alive that owns it.
+struct Unattended {
+    tail: std::sync::Weak<Tail>,
+    shard: Arc<ShardHandle>,
+}
+
+impl Announce for Unattended {
+    fn announce(&self) {
+        if let Some(tail) = self.tail.upgrade() {
+            self.shard.send(Message::Announced(tail));
+        }
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(start: PartitionStart) -> Partition {
+        let PartitionStart { topic, tail, shard, log_start, damaged } = start;
+        let tail = Arc::new(tail);
+        tail.set_announcer(Box::new(Unattended { tail: Arc::downgrade(&tail), shard: Arc::clone(&shard) }));
+        Partition { topic, tail, shard, log_start: AtomicU64::new(log_start), damaged }
+    }
+
+    pub(crate) fn id(&self) -> PartitionId {
+        self.tail.partition()
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn tail(&self) -> &Arc<Tail> {
+        &self.tail
+    }
+
+    pub(crate) fn chain(&self) -> &Chain {
+        self.tail.chain()
+    }
+
+    pub(crate) fn watermark(&self) -> &Watermark {
+        self.tail.watermark()
+    }
+
+    pub(crate) fn log_start(&self) -> u64 {
+        self.log_start.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn damaged(&self) -> &[Range<u64>] {
+        &self.damaged
+    }
+
+    /// Appends a batch to memory. `wait`: until there is room for it; otherwise the answer is `WouldBlock`, and
+    /// nothing has happened.
+    pub(crate) fn append(
+        &self,
+        plan: &Plan,
+        records: &[Record<'_>],
+        environment: &dyn Environment,
+        wait: bool,
+    ) -> Result<Appended> {
+        loop {
+            let result = self.try_append(plan, records, environment.now_ms());
+            self.shard.announce(&self.tail);
+            let refusal = match result {
+                Ok(appended) => return Ok(appended),
+                Err(refusal) => refusal,
+            };
+            match &refusal {
+                Refusal::Full(error) | Refusal::Failed(error) => return Err(error.clone().context(self)),
+                _ if !wait => return Err(self.would_block(&refusal)),
+                _ => self.tail.wait_room(&refusal, None).map_err(|error| error.context(self))?,
+            };
+        }
+    }
+
+    fn try_append(&self, plan: &Plan, records: &[Record<'_>], now_ms: i64) -> core::result::Result<Appended, Refusal> {
+        if plan.frame_size() <= APPEND_INSIDE_LOCK_MAX {
+            return self.tail.append(plan, records, now_ms);
+        }
+        let mut reservation = self.tail.reserve(plan, now_ms)?;
+        reservation.fill(plan, records);
+        Ok(reservation.publish())
+    }
+
+    fn would_block(&self, refusal: &Refusal) -> Error {
+        let why = match refusal {
+            Refusal::Memory(_) => "the appenders' memory is used up until the device has taken some",
+            Refusal::Segment(_) => "its next segment is being prepared",
+            _ => "too many large appends are under way",
+        };
+        Error::new(ErrorKind::WouldBlock, format!("{self}: {why}"))
+    }
+
+    /// Has everything below `offset` made durable, in a topic whose own mode would not.
+    pub(crate) fn want_durable(&self, offset: u64) {
+        if self.watermark().durability() != Durability::Durable {
+            self.tail.want_durable(offset);
+            self.shard.announce(&self.tail);
+        }
+    }
+
+    /// What readers may see of a segment.
+    pub(crate) fn visible(&self, segment: &Segment) -> Prefix {
+        match self.watermark().durability() {
+            // Moved by appenders, not by the shard.
+            Durability::LoseOnKill => segment.published(),
+            _ => segment.visible(),
+        }
+    }
+
+    /// The offset up to which readers see; an error for an offset that lies outside, or in damage.
+    pub(crate) fn check_readable(&self, offset: u64) -> Result<u64> {
+        let (start, high) = (self.log_start(), self.watermark().high());
+        if let Some(damage) = self.damage_in(offset..offset + 1) {
+            return Err(Error::corrupt(damage, "recovery found acknowledged records missing or damaged"));
+        }
+        if (start..=high).contains(&offset) || self.damaged.iter().any(|range| range.end == offset) {
+            return Ok(high);
+        }
+        let message = format!("{self}: offset {offset} is out of range; readable is {start}..{high}");
+        Err(Error::new(ErrorKind::OutOfRange, message))
+    }
+
+    /// The first range of damage known from recovery that meets `offsets`.
+    pub(crate) fn damage_in(&self, offsets: Range<u64>) -> Option<DamagedRange> {
+        let met = self.damaged.iter().find(|range| range.start < offsets.end && offsets.start < range.end)?;
+        Some(self.damage(met.start, met.end))
+    }
+
+    /// The public name of damaged offsets.
+    pub(crate) fn damage(&self, start: u64, end: u64) -> DamagedRange {
+        DamagedRange { topic: self.topic.to_string(), partition: self.id().partition, start, end }
+    }
+
+    /// Waits until readers see more than `offset`, or `deadline`; whether they do. The error is that of a partition
+    /// that will never show more.
+    pub(crate) fn wait_beyond(&self, offset: u64, deadline: Option<Instant>) -> Result<bool> {
+        let watermark = self.watermark();
+        watermark.wait(watermark.durability(), offset.saturating_add(1), deadline).map_err(|e| e.context(self))
+    }
+
+    pub(crate) fn read_from_device(&self, request: ReadRequest) {
+        self.shard.send(Message::Read(request));
+    }
+}
+
+impl core::fmt::Display for Partition {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "topic {:?} partition {}", self.topic, self.id().partition)
+    }
+}

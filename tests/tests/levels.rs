@@ -31,6 +31,7 @@ const LEVELS: &[&str] = &[
     // 5
     "runtime",
     // 6
+    "gate",
     "partition",
     "reader",
     // 7

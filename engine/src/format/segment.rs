@@ -194,6 +194,13 @@ impl Footer {
         Footer::read(bytes).ok_or(FileError::Damaged("the segment footer does not add up"))
     }
 
+    /// The size that the footer at the beginning of `bytes` claims to have. Nothing is checked but the magic number.
+    pub(crate) fn claimed_size(bytes: &[u8]) -> Option<usize> {
+        let (fields, _) = FooterBytes::ref_from_prefix(bytes).ok()?;
+        let is_footer = fields.header.head.starts_with(FOOTER_MAGIC);
+        is_footer.then(|| Footer::size(fields.entries.get() as usize))
+    }
+
     fn read(bytes: &[u8]) -> Option<(Footer, Entries<'_>)> {
         let (fields, columns) = FooterBytes::ref_from_prefix(bytes).ok()?;
         let entries = fields.entries.get() as usize;

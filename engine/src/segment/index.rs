@@ -96,6 +96,13 @@ impl Index {
         Some((start.position(), next.map(|entry| entry.position())))
     }
 
+    /// The first entry at or behind `position`.
+    pub(crate) fn first_from(&self, position: u64) -> Option<IndexEntry> {
+        let len = self.len();
+        let at = self.partition_point(len, |entry| entry.position() < position);
+        (at < len).then(|| self.entry(at))
+    }
+
     /// All entries published so far.
     pub(crate) fn iter(&self) -> impl Iterator<Item = IndexEntry> {
         (0..self.len()).map(|at| self.entry(at))

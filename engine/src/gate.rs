@@ -1,0 +1,40 @@
+//! Whether calls may come in.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{AtomicBool, Ordering};
+
+/// Shut once, by close. Asked at every entry.
+pub(crate) struct Gate {
+    closed: AtomicBool,
+    /// Tells whether this is a forked child, where there are processes.
+    forked: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+}
+
+impl Gate {
+    pub(crate) fn new(forked: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Gate {
+        Gate { closed: AtomicBool::new(false), forked }
+    }
+
+    /// Refuses a call after close, and in a forked child.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.forked.as_ref().is_some_and(|forked| forked()) {
+            let message = "the engine belongs to the process that this one was forked from; open another store here";
+            return Err(Error::new(ErrorKind::Forked, message));
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        Ok(())
+    }
+
+    /// Refuses calls from now on; `false` if it did already.
+    pub(crate) fn shut(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// The answer after close.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the engine is closed")
+}

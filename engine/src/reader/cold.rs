@@ -1,0 +1,230 @@
+//! What is not in memory: extents from the device, their check, and reading ahead.
+
+use std::io;
+
+use super::bounds::extent_at;
+use super::check::{self, Damage, Landmark};
+use super::extent::{Extent, Look};
+use super::lender::{Cursor, Found, Lender, Mark, Step, full};
+use crate::buffer::{Block, Share};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::frame::{FrameError, Place};
+use crate::limits::SECTOR;
+use crate::partition::Partition;
+use crate::segment::{Index, Prefix, SEGMENT_DATA_START, Segment};
+use crate::shard::ReadRequest;
+use crate::sync::Arc;
+
+/// Extents that are read ahead of a reader that goes through a partition in order.
+const AHEAD: usize = 2;
+
+impl Lender {
+    /// One step where the frames at `mark` are not in a block that is appended to.
+    pub(super) fn step_cold(
+        &self,
+        partition: &Partition,
+        cursor: &mut Cursor,
+        mark: &Mark,
+        limit: Prefix,
+        max: usize,
+    ) -> Result<Step> {
+        let extent = match self.extent(partition, cursor, mark)? {
+            Found::There(extent) => extent,
+            Found::Wait(extent) => return Ok(Step::Wait(extent)),
+        };
+        let damage = match extent.look() {
+            Ok(Look::Ready(damage)) => damage,
+            Ok(Look::Wait) => return Ok(Step::Wait(extent)),
+            Ok(Look::Check(size)) => return self.check(partition, cursor, &mark.segment, &extent, size),
+            Err(error) => {
+                self.cache.remove(&extent);
+                cursor.private = None;
+                return Err(error);
+            }
+        };
+        let mut end = extent.end.min(limit.position);
+        if let Some(hit) = damage.iter().find(|damage| damage.end > mark.position) {
+            if hit.start <= mark.position {
+                if cursor.offset < hit.next {
+                    return Err(damage_error(partition, hit));
+                }
+                cursor.place = Some(Mark { position: hit.end, says: None, ..mark.clone() });
+                return Ok(Step::On);
+            }
+            end = end.min(hit.start);
+        }
+        let step = self.lend(partition, cursor, mark, &extent.block, end, max)?;
+        if let Step::Lent(_) = step {
+            let passed = cursor.place.as_ref().is_some_and(|mark| mark.position >= extent.end);
+            if cursor.sequential || passed {
+                self.read_ahead(partition, &mark.segment, extent.end);
+            }
+        }
+        Ok(step)
+    }
+
+    /// The extent that holds the mark: cached, or from now on being read.
+    fn extent(&self, partition: &Partition, cursor: &mut Cursor, mark: &Mark) -> Result<Found<Arc<Extent>>> {
+        let Mark { segment, position, .. } = mark;
+        if let Some(cached) = self.cache.find(segment.generation, *position) {
+            cursor.private = None;
+            return Ok(Found::There(cached));
+        }
+        if let Some(private) = &cursor.private {
+            if private.generation() == segment.generation && private.covers(*position) {
+                return Ok(Found::There(Arc::clone(private)));
+            }
+            cursor.private = None;
+        }
+        let index = match self.index(partition, segment)? {
+            Found::There(index) => index,
+            Found::Wait(extent) => return Ok(Found::Wait(extent)),
+        };
+        let Some((start, end)) = extent_at(&index, *position, segment.device_end()) else {
+            let message = format!("{partition}: byte {position} of segment {} is in no block", segment.generation);
+            return Err(Error::new(ErrorKind::Panic, message));
+        };
+        if let Some(extent) = self.load(partition, segment, start, end) {
+            return Ok(Found::There(extent));
+        }
+        // Nothing is left but what is never lent: enough to copy a little out of.
+        let block = take(self, Share::Reserve, segment, start, end).ok_or_else(|| full(partition))?;
+        let extent = Arc::new(Extent::loading(block, end));
+        cursor.private = Some(Arc::clone(&extent));
+        request(partition, segment, &extent);
+        Ok(Found::There(extent))
+    }
+
+    /// Has an extent read into the cache, unless it is there or on its way. `None`: there is no memory for it.
+    pub(super) fn load(
+        &self,
+        partition: &Partition,
+        segment: &Arc<Segment>,
+        start: u64,
+        end: u64,
+    ) -> Option<Arc<Extent>> {
+        let block = take(self, Share::Cache, segment, start, end)?;
+        let (extent, new) = self.cache.insert(Arc::new(Extent::loading(block, end)));
+        if new {
+            request(partition, segment, &extent);
+        }
+        Some(extent)
+    }
+
+    /// Checks what the device gave. Damage is believed only if the index that led here is.
+    fn check(
+        &self,
+        partition: &Partition,
+        cursor: &mut Cursor,
+        segment: &Arc<Segment>,
+        extent: &Arc<Extent>,
+        size: usize,
+    ) -> Result<Step> {
+        let index = segment.index().unwrap_or_else(|| Arc::new(Index::new()));
+        // SAFETY: the read is over, and nobody writes the block again.
+        let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
+        let damage: Arc<[Damage]> = damage_of(segment, &index, extent, bytes).into();
+        extent.checked(Arc::clone(&damage));
+        if !damage.is_empty() && self.distrust(partition, segment)? {
+            cursor.place = None;
+            cursor.private = None;
+        }
+        Ok(Step::On)
+    }
+
+    /// Has the device asked for what a reader in order comes to next, as far as there is memory for it.
+    fn read_ahead(&self, partition: &Partition, segment: &Arc<Segment>, mut position: u64) {
+        let mut segment = Arc::clone(segment);
+        for _ in 0..AHEAD {
+            if segment.closed().is_some_and(|end| end.position <= position) {
+                match partition.chain().after(segment.base_offset) {
+                    Some(next) => (segment, position) = (next, SEGMENT_DATA_START),
+                    None => return,
+                }
+            }
+            if let Some(there) = self.cache.find(segment.generation, position) {
+                position = there.end;
+                continue;
+            }
+            if segment.block_at(position).is_some() || position >= segment.device_end() {
+                return;
+            }
+            let Ok(Found::There(index)) = self.index(partition, &segment) else { return };
+            let Some((start, end)) = extent_at(&index, position, segment.device_end()) else { return };
+            if self.load(partition, &segment, start, end).is_none() {
+                return;
+            }
+            position = end;
+        }
+    }
+}
+
+fn take(lender: &Lender, share: Share, segment: &Segment, start: u64, end: u64) -> Option<Arc<Block>> {
+    let size = (end - start).next_multiple_of(SECTOR) as usize;
+    Block::take(&lender.pool, share, segment.generation, start, size)
+}
+
+/// Completes an extent, also if nobody ever answers.
+struct Answer {
+    extent: Option<Arc<Extent>>,
+    what: String,
+}
+
+impl Answer {
+    fn give(mut self, result: io::Result<usize>) {
+        if let Some(extent) = self.extent.take() {
+            extent.loaded(result.map_err(|error| Error::os(&self.what, &error)));
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(extent) = self.extent.take() {
+            extent.loaded(Err(Error::new(ErrorKind::Closed, format!("{}: the engine is closed", self.what))));
+        }
+    }
+}
+
+/// Asks the shard to read an extent.
+pub(super) fn request(partition: &Partition, segment: &Arc<Segment>, extent: &Arc<Extent>) {
+    let (start, end) = (extent.position(), extent.end);
+    let what = format!("{partition}: cannot read bytes {start}..{end} of segment {:05x}", segment.sequence);
+    let answer = Answer { extent: Some(Arc::clone(extent)), what };
+    partition.read_from_device(ReadRequest {
+        segment: Arc::clone(segment),
+        position: start,
+        size: extent.size().next_multiple_of(SECTOR as usize),
+        block: Arc::clone(&extent.block),
+        done: Box::new(move |result| answer.give(result)),
+    });
+}
+
+fn damage_of(segment: &Segment, index: &Index, extent: &Extent, bytes: &[u8]) -> Vec<Damage> {
+    let landmark = |entry: crate::segment::IndexEntry| Landmark {
+        position: entry.position(),
+        offset: segment.base_offset + u64::from(entry.relative_offset),
+    };
+    let first = index.first_from(extent.position()).filter(|entry| entry.position() == extent.position());
+    let first = first.map_or(segment.base_offset, |entry| landmark(entry).offset);
+    let end = index.first_from(extent.end).filter(|entry| entry.position() == extent.end);
+    let end = end.map_or_else(|| segment.published().offset, |entry| landmark(entry).offset);
+    let place = Place {
+        partition: segment.partition,
+        generation: segment.generation,
+        position: extent.position(),
+        segment_base: segment.base_offset,
+    };
+    let end = Landmark { position: extent.end, offset: end };
+    check::extent(bytes, place, first, end, |position| index.first_from(position).map(landmark))
+}
+
+fn damage_error(partition: &Partition, damage: &Damage) -> Error {
+    match &damage.why {
+        FrameError::Unsupported(what) => {
+            let message = format!("{partition} offsets {}..{}: {what}", damage.first, damage.next);
+            Error::new(ErrorKind::Unsupported, message)
+        }
+        why => Error::corrupt(partition.damage(damage.first, damage.next), why),
+    }
+}

@@ -1,0 +1,160 @@
+//! Indexes of sealed segments: loaded when they are needed, bounded in memory, rebuilt when they cannot be trusted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::extent::{Extent, Look};
+use super::lender::{Found, Lender, full};
+use super::rebuild;
+use crate::buffer::{Block, Share};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::segment::Footer;
+use crate::ids::Generation;
+use crate::limits::{BLOCK_MAX, INDEX_INTERVAL, SECTOR};
+use crate::partition::Partition;
+use crate::segment::{Index, Segment};
+use crate::sync::{Arc, Mutex};
+
+/// Bytes of one entry in memory.
+const ENTRY_SIZE: usize = 16;
+/// The part of the memory budget that indexes of sealed segments may take beside it.
+const BUDGET_PART: usize = 32;
+
+/// What is known of indexes.
+#[derive(Default)]
+pub(super) struct Indexes {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Segments whose index was made out of the log itself.
+    rebuilt: BTreeSet<Generation>,
+    /// Indexes that can be loaded again, oldest first, and their bytes.
+    loaded: BTreeMap<u64, (std::sync::Weak<Segment>, usize)>,
+    bytes: usize,
+    next: u64,
+}
+
+impl Indexes {
+    pub(super) fn forget(&self, generation: Generation) {
+        self.state.lock().rebuilt.remove(&generation);
+    }
+
+    /// Notes an index that was loaded, and drops the oldest ones beyond `most` bytes.
+    fn note(&self, segment: &Arc<Segment>, entries: usize, most: usize) {
+        let mut state = self.state.lock();
+        let (number, size) = (state.next, entries * ENTRY_SIZE);
+        state.next += 1;
+        state.bytes += size;
+        state.loaded.insert(number, (Arc::downgrade(segment), size));
+        while state.bytes > most && state.loaded.len() > 1 {
+            let Some((_, (segment, size))) = state.loaded.pop_first() else { break };
+            state.bytes -= size;
+            if let Some(segment) = segment.upgrade() {
+                segment.set_index(None);
+            }
+        }
+    }
+}
+
+/// Entries that most segments with frames up to `end` have no more of.
+fn usual_entries(end: u64) -> usize {
+    (end / INDEX_INTERVAL) as usize * 2 + 64
+}
+
+impl Lender {
+    /// The index of a segment. A sealed one's is read from its footer when it is not in memory.
+    pub(super) fn index(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Found<Arc<Index>>> {
+        if let Some(index) = segment.index() {
+            return Ok(Found::There(index));
+        }
+        let end = segment.published().position;
+        let extent = match self.cache.find(segment.generation, end) {
+            Some(extent) => extent,
+            None => self.load_footer(partition, segment, end, Footer::size(usual_entries(end)))?,
+        };
+        match extent.look() {
+            Ok(Look::Wait) => Ok(Found::Wait(extent)),
+            Ok(Look::Check(size)) => {
+                let found = self.read_footer(partition, segment, &extent, size);
+                extent.checked(Arc::new([]));
+                self.cache.remove(&extent);
+                found
+            }
+            // Another reader has just put the index where it belongs, or it was dropped since: look again.
+            Ok(Look::Ready(_)) => {
+                self.cache.remove(&extent);
+                self.index(partition, segment)
+            }
+            Err(error) => {
+                self.cache.remove(&extent);
+                Err(error)
+            }
+        }
+    }
+
+    fn load_footer(&self, partition: &Partition, segment: &Arc<Segment>, end: u64, size: usize) -> Result<Arc<Extent>> {
+        self.load(partition, segment, end, end + size as u64).ok_or_else(|| full(partition))
+    }
+
+    fn read_footer(
+        &self,
+        partition: &Partition,
+        segment: &Arc<Segment>,
+        extent: &Arc<Extent>,
+        size: usize,
+    ) -> Result<Found<Arc<Index>>> {
+        // SAFETY: the read is over, and nobody writes the block again.
+        let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
+        let most = Footer::size((extent.position() / SECTOR) as usize);
+        let claimed = Footer::claimed_size(bytes).filter(|claimed| *claimed <= most);
+        if let Some(claimed) = claimed.filter(|claimed| *claimed > extent.size()) {
+            // The guess was too small.
+            return self.load_footer(partition, segment, extent.position(), claimed).map(Found::Wait);
+        }
+        let end = segment.published();
+        let footer = claimed.and_then(|claimed| Footer::parse(bytes.get(..claimed)?).ok()).filter(|(footer, _)| {
+            footer.header.generation == segment.generation
+                && footer.header.partition == segment.partition
+                && (footer.end_position, footer.end_offset) == (end.position, end.offset)
+        });
+        let Some((_, entries)) = footer else { return self.rebuild(partition, segment).map(Found::There) };
+        let index = Arc::new(Index::from_entries(entries.iter()));
+        self.install(segment, &index);
+        Ok(Found::There(index))
+    }
+
+    fn install(&self, segment: &Arc<Segment>, index: &Arc<Index>) {
+        segment.set_index(Some(Arc::clone(index)));
+        self.indexes.note(segment, index.len(), self.pool.budget().total / BUDGET_PART);
+    }
+
+    /// An index led nowhere. Makes it anew out of the log, once; whether it was different.
+    pub(super) fn distrust(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<bool> {
+        if segment.closed().is_none() || self.indexes.state.lock().rebuilt.contains(&segment.generation) {
+            return Ok(false);
+        }
+        let old = segment.index();
+        let new = self.rebuild(partition, segment)?;
+        let same = old.is_some_and(|old| old.iter().eq(new.iter()));
+        if !same {
+            self.cache.forget(segment.generation);
+        }
+        Ok(!same)
+    }
+
+    /// Makes an index out of the log itself, on the caller's thread: a rare way, and a long one.
+    fn rebuild(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Arc<Index>> {
+        let what = || format!("{partition}: cannot rebuild the index of segment {:05x}", segment.sequence);
+        let file = segment.file().ok_or_else(|| Error::new(ErrorKind::Io, what()))?;
+        let take = |share| Block::take(&self.pool, share, segment.generation, 0, BLOCK_MAX);
+        let block = take(Share::Cache).or_else(|| take(Share::Reserve)).ok_or_else(|| full(partition))?;
+        // SAFETY: the block was just taken, and nobody else knows it.
+        let memory = unsafe { block.bytes_mut(0, BLOCK_MAX) };
+        let entries = rebuild::entries(&*file, segment, memory).map_err(|error| Error::os(what(), &error))?;
+        let index = Arc::new(Index::from_entries(entries));
+        self.indexes.state.lock().rebuilt.insert(segment.generation);
+        self.install(segment, &index);
+        Ok(index)
+    }
+}

@@ -1,0 +1,145 @@
+//! A reader: one place in one partition, moving on.
+
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::lender::{Attempt, Cursor, Lender};
+use crate::error::Result;
+use crate::gate::Gate;
+use crate::partition::Partition;
+use crate::sync::Arc;
+
+/// Where a [`Reader`] begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the log start offset: the oldest record that is kept.
+    Earliest,
+    /// At the high watermark: what becomes visible from now on.
+    Latest,
+    /// At this offset.
+    Offset(u64),
+}
+
+/// Reads one partition in order.
+///
+/// A reader asks the device ahead for what it will come to. It holds no memory of its own beside the batches it has
+/// given out. It may be moved to another thread; one thread at a time uses it. It stays valid when the topic's handle
+/// is dropped, and answers [`Closed`](crate::ErrorKind::Closed) once the engine is closed.
+///
+/// ```
+/// # fn main() -> thalweg::Result<()> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use std::time::Duration;
+/// use thalweg::{Engine, Options, Record, Start, TopicOptions};
+/// let engine = Engine::open(dir.path(), Options::default())?;
+/// let topic = engine.create_topic("orders", TopicOptions::default())?;
+/// topic.append(&Record::new("paid"))?;
+/// let mut reader = topic.reader(0, Start::Earliest)?;
+/// let batch = reader.next(1 << 20, Some(Duration::from_secs(1)))?;
+/// assert_eq!(batch.len(), 1);
+/// assert!(reader.next(1 << 20, Some(Duration::ZERO))?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Reader {
+    source: Source,
+    cursor: Cursor,
+}
+
+/// What a read needs beside its place.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) lender: Arc<Lender>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+impl Source {
+    /// Reads at the cursor. Blocks while the device is asked.
+    pub(crate) fn read(&self, cursor: &mut Cursor, max_bytes: usize) -> Result<Batch> {
+        self.gate.check()?;
+        loop {
+            match self.lender.attempt(&self.partition, cursor, max_bytes)? {
+                Attempt::Batch(batch) => return Ok(batch),
+                Attempt::Wait(extent) => {
+                    extent.wait(None);
+                }
+            }
+        }
+    }
+
+    /// As [`read`](Source::read), but waits until there is something, or `timeout` has passed.
+    pub(crate) fn read_wait(&self, cursor: &mut Cursor, max_bytes: usize, timeout: Option<Duration>) -> Result<Batch> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let batch = self.read(cursor, max_bytes)?;
+            if !batch.is_empty() || timeout == Some(Duration::ZERO) {
+                return Ok(batch);
+            }
+            if !self.partition.wait_beyond(cursor.offset, deadline)? {
+                return Ok(Batch::empty(cursor.offset));
+            }
+        }
+    }
+
+    /// The offset that a start means now. An error if it cannot be read from.
+    pub(crate) fn resolve(&self, start: Start) -> Result<u64> {
+        let offset = match start {
+            Start::Earliest => self.partition.log_start(),
+            Start::Latest => self.partition.watermark().high(),
+            Start::Offset(offset) => offset,
+        };
+        if let Start::Offset(_) = start {
+            // Damage is the answer to the read, not to the positioning.
+            match self.partition.check_readable(offset) {
+                Err(error) if error.kind() != crate::ErrorKind::Corrupt => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(offset)
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(source: Source, start: Start) -> Result<Reader> {
+        source.gate.check()?;
+        let offset = source.resolve(start)?;
+        Ok(Reader { source, cursor: Cursor { sequential: true, ..Cursor::new(offset) } })
+    }
+
+    /// The next records: up to `max_bytes` of them, but at least one batch as it was appended, whatever its size.
+    /// Waits for them until `timeout` has passed (`None`: without end; zero: not at all), and is empty then.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) where acknowledged records are damaged: the error names the range, the
+    /// reader stays before it, and [`seek`](Reader::seek) to its end reads on. [`Io`](crate::ErrorKind::Io) if the
+    /// device refuses. [`WouldBlock`](crate::ErrorKind::WouldBlock) if batches that are held use up the readers' part
+    /// of the memory budget. [`OutOfRange`](crate::ErrorKind::OutOfRange) if retention has overtaken the reader.
+    /// After any of them the reader is where it was.
+    pub fn next(&mut self, max_bytes: usize, timeout: Option<Duration>) -> Result<Batch> {
+        self.source.read_wait(&mut self.cursor, max_bytes, timeout)
+    }
+
+    /// The offset that is read next.
+    pub fn offset(&self) -> u64 {
+        self.cursor.offset
+    }
+
+    /// Goes somewhere else.
+    ///
+    /// # Errors
+    /// [`OutOfRange`](crate::ErrorKind::OutOfRange) for an offset below the log start or above the high watermark; the
+    /// reader stays where it was.
+    pub fn seek(&mut self, start: Start) -> Result<()> {
+        self.source.gate.check()?;
+        let offset = self.source.resolve(start)?;
+        self.cursor = Cursor { sequential: true, ..Cursor::new(offset) };
+        Ok(())
+    }
+}
+
+impl core::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Reader({} at {})", self.source.partition, self.cursor.offset)
+    }
+}

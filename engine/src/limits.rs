@@ -1,15 +1,17 @@
 //! Every limit in one place, and what ties them together.
+//!
+//! The model checker (`--cfg loom`) gets small ones, so that it can walk through every order of events.
 
 /// Unit of direct I/O that the engine aligns to when the device asks for less. Bytes.
-pub const SECTOR: u64 = 4096;
+pub const SECTOR: u64 = if cfg!(loom) { 128 } else { 4096 };
 /// Frames begin at multiples of this many bytes.
 pub const FRAME_ALIGN: usize = 8;
 /// The largest block that holds ordinary batches. Bytes.
-pub const BLOCK_MAX: usize = 1 << 20;
+pub const BLOCK_MAX: usize = if cfg!(loom) { 512 } else { 1 << 20 };
 /// The smallest block. Bytes.
-pub const BLOCK_MIN: usize = 4096;
+pub const BLOCK_MIN: usize = if cfg!(loom) { 128 } else { 4096 };
 /// A batch up to this size never crosses a block boundary. Larger ones get a block of their own. Bytes.
-pub const BATCH_IN_BLOCK_MAX: usize = 128 << 10;
+pub const BATCH_IN_BLOCK_MAX: usize = if cfg!(loom) { 256 } else { 128 << 10 };
 /// The largest frame (one batch with its header). Bytes.
 pub const FRAME_MAX: usize = 20 << 20;
 /// The largest record: key, value and headers together. Bytes.
@@ -32,7 +34,7 @@ pub const TOPIC_NAME_MAX: usize = 249;
 /// Appends up to this size run wholly inside the append lock; larger ones reserve, fill and publish. Bytes.
 pub const APPEND_INSIDE_LOCK_MAX: usize = 4096;
 /// Reservations of one partition that may be under way at once.
-pub const RESERVATIONS_MAX: usize = 64;
+pub const RESERVATIONS_MAX: usize = if cfg!(loom) { 3 } else { 64 };
 /// Pending ranges below this size go through the journal; larger ones straight to their segment. Bytes.
 pub const JOURNAL_RANGE_MAX: usize = 16 << 10;
 /// The largest journal write, its table of contents included. Bytes.

@@ -5,6 +5,10 @@
 
 mod futex;
 mod lock;
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, loom))]
+pub(crate) mod model;
 mod swap;
 mod wait;
 mod weaken;
@@ -31,7 +35,7 @@ pub(crate) use loom::sync::MutexGuard;
 #[cfg(not(loom))]
 pub(crate) use std::sync::MutexGuard;
 
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) use weaken::weakened;
 
 /// A mutex for rare, short sections. A panic inside one leaves the value as it was last written: holders only make

@@ -43,7 +43,7 @@ pub(super) struct Raw {
     pub size: usize,
     /// Under loom each eight bytes have a cell of their own beside them, so that the model checks every access.
     #[cfg(loom)]
-    shadow: Vec<loom::cell::UnsafeCell<()>>,
+    shadow: std::sync::Arc<Vec<loom::cell::UnsafeCell<()>>>,
 }
 
 // SAFETY: a `Raw` owns its memory; who may touch which part of it is the business of its holder.
@@ -57,8 +57,14 @@ impl Raw {
             at,
             size,
             #[cfg(loom)]
-            shadow: (0..size / 8).map(|_| loom::cell::UnsafeCell::new(())).collect(),
+            shadow: std::sync::Arc::new((0..size / 8).map(|_| loom::cell::UnsafeCell::new(())).collect()),
         }
+    }
+
+    /// A second owner, for a test of what must not happen.
+    #[cfg(loom)]
+    pub(super) fn copy(&self) -> Raw {
+        Raw { at: self.at, size: self.size, shadow: std::sync::Arc::clone(&self.shadow) }
     }
 
     /// # Safety

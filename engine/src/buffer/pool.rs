@@ -87,7 +87,7 @@ impl Pool {
                         pool.state.lock().ledger.release(share, size);
                         return None;
                     };
-                    return Some(Memory { raw: Some(raw), share: AtomicU8::new(share as u8), pool: Arc::clone(pool) });
+                    return Some(Memory::new(raw, share, pool));
                 }
                 Charge::Evict(missing) => {
                     drop(state);
@@ -222,6 +222,8 @@ impl Pool {
                 Charge::Granted => {
                     memory.share.store(Share::Cache as u8, Ordering::Relaxed);
                     drop(state);
+                    #[cfg(loom)]
+                    memory.give_back_early();
                     self.announce_room();
                     return true;
                 }
@@ -272,9 +274,21 @@ pub(crate) struct Memory {
     /// Changed only under the books' lock.
     share: AtomicU8,
     pool: Arc<Pool>,
+    #[cfg(loom)]
+    given_back: crate::sync::AtomicBool,
 }
 
 impl Memory {
+    fn new(raw: Raw, share: Share, pool: &Arc<Pool>) -> Memory {
+        Memory {
+            raw: Some(raw),
+            share: AtomicU8::new(share as u8),
+            pool: Arc::clone(pool),
+            #[cfg(loom)]
+            given_back: crate::sync::AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn size(&self) -> usize {
         self.raw().size
     }
@@ -282,6 +296,18 @@ impl Memory {
     /// Who is charged for it.
     pub(crate) fn share(&self) -> Share {
         Share::from_u8(self.share.load(Ordering::Relaxed))
+    }
+
+    /// What a pool without its guard would do: the memory goes back although somebody may hold the block.
+    #[cfg(loom)]
+    fn give_back_early(&self) {
+        if !crate::sync::held(crate::sync::Guard::MemoryHeld) {
+            self.given_back.store(true, Ordering::Relaxed);
+            let copy = self.raw().copy();
+            let mut state = self.pool.state.lock();
+            state.ledger.usage.idle += copy.size;
+            state.free[class_of(copy.size).expect("models use small blocks")].push(copy);
+        }
     }
 
     pub(super) fn raw(&self) -> &Raw {
@@ -295,6 +321,11 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        #[cfg(loom)]
+        if self.given_back.load(Ordering::Relaxed) {
+            self.pool.state.lock().ledger.release(self.share(), self.size());
+            return;
+        }
         let share = self.share();
         if let Some(raw) = self.raw.take() {
             self.pool.give_back(raw, share);

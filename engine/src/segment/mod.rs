@@ -2,6 +2,8 @@
 
 mod chain;
 mod index;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod prefix;
 #[allow(clippy::module_inception, reason = "the noun of this level")]
 mod segment;

@@ -60,7 +60,9 @@ impl<T> AppendLock<T> {
 
     #[inline]
     fn unlock(&self) {
-        if self.futex.word.swap(FREE, order(Guard::UnlockReleases, Ordering::Release)) == CONTENDED {
+        if self.futex.word.swap(FREE, order(Guard::UnlockReleases, Ordering::Release)) == CONTENDED
+            && held(Guard::UnlockWakes)
+        {
             self.futex.wake_one();
         }
     }

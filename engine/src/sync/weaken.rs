@@ -12,6 +12,8 @@ pub(crate) enum Guard {
     UnlockReleases,
     /// The append lock excludes: a locked word is waited for.
     LockExcludes,
+    /// An unlock wakes a thread that may be asleep.
+    UnlockWakes,
     /// The published prefix is stored with release.
     PrefixReleases,
     /// The published prefix stops at the first reservation that is not finished.
@@ -28,6 +30,8 @@ pub(crate) enum Guard {
     WakerFences,
     /// A waiter fences between its registration and its second look.
     WaiterFences,
+    /// Whoever is told of news accepts before looking at them.
+    AcceptFirst,
     /// Both sides of the announcement acquire and release.
     AnnounceOrders,
     /// A shard that lies down and whoever rings acquire and release the note on the doorbell.
@@ -59,7 +63,7 @@ pub(crate) fn held(guard: Guard) -> bool {
 }
 
 /// Runs `test` without one guard. loom runs all threads of a model on the calling thread, so the switch is its own.
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 pub(crate) fn weakened(guard: Guard, test: impl FnOnce()) {
     struct Restore;
     impl Drop for Restore {

@@ -89,8 +89,11 @@ impl Slots {
         let slot = at.and_then(|at| self.ring.get_mut(at)).expect("a reservation keeps its slot until it completes");
         debug_assert!(!slot.complete, "a reservation completes once");
         slot.complete = true;
+        if !held(Guard::PrefixInOrder) {
+            slot.segment.publish(slot.end);
+        }
         let mut published = None;
-        while let Some(slot) = self.ring.front().filter(|slot| slot.complete || !held(Guard::PrefixInOrder)) {
+        while let Some(slot) = self.ring.front().filter(|slot| slot.complete) {
             slot.segment.publish(slot.end);
             published = Some(slot.end.offset);
             self.ring.pop_front();

@@ -77,6 +77,11 @@ impl JournalFile {
         self.size - self.position
     }
 
+    /// Whether nothing of it is needed once recovery begins at `lsn`. A file whose first write failed holds nothing.
+    pub(crate) fn is_freed_by(&self, lsn: Lsn) -> bool {
+        self.is_released() && (self.end <= lsn || self.first >= self.end)
+    }
+
     /// Takes no more writes, and no segment relies on it.
     pub(crate) fn is_released(&self) -> bool {
         matches!(self.state, FileState::Full | FileState::Failed) && self.references == 0

@@ -256,9 +256,10 @@ impl Journal {
         holders
     }
 
-    /// Full files that nothing relies on any more: a checkpoint from [`first_needed`](Journal::first_needed) frees them.
+    /// Whether a checkpoint from [`first_needed`](Journal::first_needed) frees a file.
     pub(crate) fn has_released_files(&self) -> bool {
-        self.files.iter().any(JournalFile::is_released)
+        let lsn = self.first_needed();
+        self.files.iter().any(|f| f.is_freed_by(lsn))
     }
 
     /// The first number that recovery still needs.
@@ -278,7 +279,7 @@ impl Journal {
         let mut gone = Vec::new();
         for file in &mut self.files {
             let early = bugs::active(Bug::FreeJournalEarly) && file.state == FileState::Full;
-            if early || (file.is_released() && file.end <= lsn) {
+            if early || file.is_freed_by(lsn) {
                 file.references = 0;
                 file.holders.clear();
                 if file.state == FileState::Full {

@@ -355,4 +355,19 @@ impl Shard {
     ) -> Op {
         Op { token: 0, kind, file, position, block, at, size }
     }
+
+    /// What is under way, for a test that failed.
+    #[cfg(test)]
+    fn describe(&self) -> String {
+        let files: Vec<_> =
+            self.journal.files().iter().map(|f| (f.number, f.state, f.first, f.end, f.references)).collect();
+        format!(
+            "{} operations, {} waiting, {} questions, {} queued; journal {files:?}, first needed {:?}",
+            self.in_flight.len(),
+            self.waiting.len(),
+            self.asked.len(),
+            self.queue.len(),
+            self.journal.first_needed(),
+        )
+    }
 }

@@ -181,7 +181,7 @@ impl Rig {
                 return;
             }
         }
-        panic!("the shard does not come to rest");
+        panic!("the shard does not come to rest: {}", self.shard.describe());
     }
 
     fn append(&mut self, tail: &Arc<Tail>, size: usize) -> Result<Appended> {

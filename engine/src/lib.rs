@@ -51,8 +51,8 @@ pub use engine::{Options, Runtime};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
 #[cfg(not(loom))]
-pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, murmur2};
+pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, Ticket, murmur2};
 #[cfg(not(loom))]
 pub use reader::{Batch, Reader, Records, Start};
 #[cfg(not(loom))]
-pub use topic::TopicOptions;
+pub use topic::{PartitionDescription, Topic, TopicDescription, TopicOptions};

@@ -126,12 +126,33 @@ impl Partition {
         Error::new(ErrorKind::WouldBlock, format!("{self}: {why}"))
     }
 
-    /// Has everything below `offset` made durable, in a topic whose own mode would not.
-    pub(crate) fn want_durable(&self, offset: u64) {
-        if self.watermark().durability() != Durability::Durable {
+    /// Has everything below `offset` made as durable as asked for, where the topic's own mode would not.
+    pub(crate) fn want(&self, durability: Durability, offset: u64) {
+        if durability == Durability::Durable && self.watermark().durability() != Durability::Durable {
             self.tail.want_durable(offset);
             self.shard.announce(&self.tail);
         }
+    }
+
+    /// Whether everything below `offset` is acknowledged in a mode, or never will be; `None`: not yet.
+    pub(crate) fn acknowledged(&self, durability: Durability, offset: u64) -> Option<Result<()>> {
+        let watermark = self.watermark();
+        // The failure is looked at first: what was acknowledged before it stays so.
+        let failure = watermark.failure();
+        if watermark.mark(durability).offset() >= offset {
+            return Some(Ok(()));
+        }
+        failure.map(|error| Err(error.clone().context(self)))
+    }
+
+    /// Blocks until everything below `offset` is acknowledged in a mode, or `deadline`; whether it is.
+    pub(crate) fn wait_acknowledged(
+        &self,
+        durability: Durability,
+        offset: u64,
+        deadline: Option<Instant>,
+    ) -> Result<bool> {
+        self.watermark().wait(durability, offset, deadline).map_err(|error| error.context(self))
     }
 
     /// What readers may see of a segment.
@@ -172,6 +193,12 @@ impl Partition {
     pub(crate) fn wait_beyond(&self, offset: u64, deadline: Option<Instant>) -> Result<bool> {
         let watermark = self.watermark();
         watermark.wait(watermark.durability(), offset.saturating_add(1), deadline).map_err(|e| e.context(self))
+    }
+
+    /// Refuses appends, and tells whoever waits that nothing more will come.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.tail.fail(error.clone());
+        self.watermark().fail(error.clone());
     }
 
     pub(crate) fn read_from_device(&self, request: ReadRequest) {

@@ -2,9 +2,13 @@
 
 mod partitioner;
 mod queue;
+mod submit;
 mod target;
+mod ticket;
 
 pub use partitioner::murmur2;
 pub(crate) use partitioner::{RoundRobin, partition_of};
 pub use queue::{Completed, CompletionQueue};
+pub(crate) use submit::{split, submit};
 pub use target::{AppendOptions, Appended, Target};
+pub use ticket::Ticket;

@@ -22,8 +22,7 @@ pub struct Completed {
 ///
 /// A thread sleeps in [`wait`](CompletionQueue::wait), or an event loop watches [`eventfd`](CompletionQueue::eventfd)
 /// and calls [`poll`](CompletionQueue::poll) when it is readable. Handles are cheap to clone and may be used from any
-/// thread; a completion is delivered once, to whichever call takes it. Completions of one partition arrive in the
-/// order of their offsets; between partitions there is no order.
+/// thread; a completion is delivered once, to whichever call takes it. Completions come in no particular order.
 ///
 /// The queue may be dropped while appends are under way: they stay as durable as they would have been.
 ///
@@ -151,7 +150,7 @@ impl CompletionQueue {
     }
 
     /// Takes a place for an append that is about to begin. It comes back completed, or dropped.
-    pub(super) fn reserve(&self, token: u64) -> Result<Place> {
+    pub(crate) fn reserve(&self, token: u64) -> Result<Place> {
         let mut state = self.shared.lock();
         if state.under_way + state.done.len() >= self.shared.capacity {
             let message =

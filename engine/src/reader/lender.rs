@@ -75,6 +75,10 @@ impl Lender {
         Lender { pool, cache: Cache::new(), indexes: Indexes::default(), copies: Arc::default() }
     }
 
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
     /// Drops cached memory that nobody uses; the bytes dropped.
     pub(crate) fn evict(&self, size: usize) -> usize {
         self.cache.evict(size)

@@ -1,7 +1,13 @@
 //! Topics: named sets of partitions.
 
+mod describe;
 pub(crate) mod name;
 mod options;
+mod state;
+#[allow(clippy::module_inception, reason = "the noun of this level")]
+mod topic;
 
+pub use describe::{PartitionDescription, TopicDescription};
 pub use options::TopicOptions;
-pub(crate) use options::check_partitions;
+pub(crate) use state::{Common, Metadata, TopicState};
+pub use topic::Topic;

@@ -1,0 +1,72 @@
+//! From records to a place in a partition, and the ticket for it.
+
+use std::collections::BTreeMap;
+
+use super::ticket::Ticket;
+use super::{AppendOptions, Appended, RoundRobin, partition_of};
+use crate::error::Result;
+use crate::format::plan::Plan;
+use crate::format::record::Record;
+use crate::io::Environment;
+use crate::partition::Partition;
+use crate::sync::Arc;
+
+/// Appends one batch to a partition.
+pub(crate) fn submit(
+    partition: &Arc<Partition>,
+    records: &[Record<'_>],
+    options: AppendOptions,
+    environment: &dyn Environment,
+) -> Result<Ticket> {
+    let plan = Plan::new(records)?;
+    let at = partition.append(&plan, records, environment, options.wait_for_memory)?;
+    let durability = options.durability.unwrap_or_else(|| partition.watermark().durability());
+    partition.want(durability, at.end.offset);
+    let appended =
+        Appended { partition: partition.id().partition, base_offset: at.base_offset, count: u32::from(at.count) };
+    Ok(Ticket::new(Arc::clone(partition), durability, appended))
+}
+
+/// Divides records by the partition that their keys belong to, in their order. Those without a key go together, by
+/// turns.
+pub(crate) fn split<'a>(
+    records: &[Record<'a>],
+    partitions: u32,
+    turns: &RoundRobin,
+) -> BTreeMap<u32, Vec<Record<'a>>> {
+    let mut parts: BTreeMap<u32, Vec<Record<'a>>> = BTreeMap::new();
+    let mut turn = None;
+    for record in records {
+        let partition = match record.key {
+            Some(key) => partition_of(key, partitions),
+            None => *turn.get_or_insert_with(|| turns.next(partitions)),
+        };
+        parts.entry(partition).or_default().push(*record);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_keep_the_order_and_records_without_a_key_stay_together() {
+        let keys: Vec<String> = (0..20).map(|i| format!("k{}", i % 7)).collect();
+        let values: Vec<String> = (0..20).map(|i| i.to_string()).collect();
+        let mut records: Vec<Record> = keys.iter().zip(&values).map(|(k, v)| Record::new(v).key(k)).collect();
+        records.insert(3, Record::new("x"));
+        records.push(Record::new("y"));
+        let parts = split(&records, 4, &RoundRobin::default());
+        assert_eq!(parts.values().map(Vec::len).sum::<usize>(), 22);
+        let without: Vec<u32> =
+            parts.iter().flat_map(|(p, rs)| rs.iter().filter(|r| r.key.is_none()).map(move |_| *p)).collect();
+        assert_eq!(without, [0, 0]);
+        for (partition, records) in &parts {
+            let number = |r: &Record| std::str::from_utf8(r.value?).ok()?.parse::<u32>().ok();
+            let numbers: Vec<u32> = records.iter().filter_map(number).collect();
+            assert!(numbers.is_sorted());
+            assert!(records.iter().all(|r| r.key.is_none_or(|key| partition_of(key, 4) == *partition)));
+        }
+    }
+}

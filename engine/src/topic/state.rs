@@ -1,0 +1,219 @@
+//! A topic inside the engine: its partitions, made when they are first used.
+
+use std::sync::OnceLock;
+
+use super::describe::{PartitionDescription, TopicDescription};
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gate::Gate;
+use crate::ids::{PartitionId, TopicId};
+use crate::io::Environment;
+use crate::manifest::{MetaDone, MetaOrder};
+use crate::partition::{Partition, PartitionStart};
+use crate::producer::RoundRobin;
+use crate::reader::Lender;
+use crate::segment::{Chain, SEGMENT_DATA_START};
+use crate::shard::ShardHandle;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Swap};
+use crate::tail::{Tail, TailStart};
+
+/// Changes to the store's metadata; each is durable when the call returns.
+pub(crate) trait Metadata: Send + Sync {
+    fn order(&self, order: MetaOrder) -> Result<MetaDone>;
+}
+
+/// What everything in one engine shares.
+pub(crate) struct Common {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) environment: std::sync::Arc<dyn Environment>,
+    pub(crate) lender: Arc<Lender>,
+    pub(crate) shards: Vec<Arc<ShardHandle>>,
+    pub(crate) metadata: OnceLock<Box<dyn Metadata>>,
+}
+
+impl Common {
+    pub(crate) fn order(&self, order: MetaOrder) -> Result<MetaDone> {
+        let metadata = self.metadata.get().expect("the engine gives its topics the metadata before anybody has one");
+        metadata.order(order)
+    }
+
+    /// The shard that a partition belongs to while this engine is open.
+    pub(crate) fn shard_of(&self, partition: PartitionId) -> &Arc<ShardHandle> {
+        let number = (partition.topic.0 as usize).wrapping_add(partition.partition as usize);
+        &self.shards[number % self.shards.len()]
+    }
+}
+
+/// A partition that is made when it is first used; until then it costs a few words.
+type Slot = Arc<OnceLock<Arc<Partition>>>;
+
+/// A topic.
+pub(crate) struct TopicState {
+    pub(crate) id: TopicId,
+    pub(crate) name: std::sync::Arc<str>,
+    pub(crate) durability: Durability,
+    pub(crate) turns: RoundRobin,
+    pub(crate) common: Arc<Common>,
+    slots: Swap<Vec<Slot>>,
+    deleted: AtomicBool,
+    /// One change of its shape at a time.
+    changing: Mutex<()>,
+}
+
+impl TopicState {
+    pub(crate) fn new(
+        id: TopicId,
+        name: &str,
+        durability: Durability,
+        partitions: u32,
+        common: &Arc<Common>,
+    ) -> TopicState {
+        TopicState {
+            id,
+            name: name.into(),
+            durability,
+            turns: RoundRobin::default(),
+            common: Arc::clone(common),
+            slots: Swap::new((0..partitions).map(|_| Slot::default()).collect()),
+            deleted: AtomicBool::new(false),
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// Refuses a call to a closed engine or a deleted topic.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        self.common.gate.check()?;
+        if self.deleted.load(Ordering::Acquire) {
+            return Err(self.gone());
+        }
+        Ok(())
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(ErrorKind::Deleted, format!("topic {:?} was deleted", self.name))
+    }
+
+    pub(crate) fn partitions(&self) -> u32 {
+        u32::try_from(self.slots.load().len()).expect("a topic has at most 65,536 partitions")
+    }
+
+    /// A partition, made if this is its first use.
+    pub(crate) fn partition(&self, index: u32) -> Result<Arc<Partition>> {
+        let slots = self.slots.load();
+        let Some(slot) = slots.get(index as usize) else {
+            let message = format!("topic {:?} has partitions 0 to {}, not {index}", self.name, slots.len() - 1);
+            return Err(Error::new(ErrorKind::NotFound, message));
+        };
+        Ok(Arc::clone(slot.get_or_init(|| Arc::new(self.make(index)))))
+    }
+
+    fn make(&self, index: u32) -> Partition {
+        let partition = PartitionId { topic: self.id, partition: index };
+        let start = TailStart { partition, durability: self.durability, next_offset: 0, last_time: 0 };
+        let tail = Tail::new(start, Arc::clone(self.common.lender.pool()), Arc::new(Chain::new(Vec::new())));
+        let shard = Arc::clone(self.common.shard_of(partition));
+        let topic = std::sync::Arc::clone(&self.name);
+        let partition = Partition::new(PartitionStart { topic, tail, shard, log_start: 0, damaged: Vec::new() });
+        if self.deleted.load(Ordering::Acquire) {
+            partition.fail(&self.gone());
+        }
+        partition
+    }
+
+    /// Puts in a partition that recovery found.
+    pub(crate) fn install(&self, partition: Partition) {
+        let index = partition.id().partition as usize;
+        let fresh = self.slots.load()[index].set(Arc::new(partition)).is_ok();
+        assert!(fresh, "recovery names each partition once, before anybody uses it");
+    }
+
+    /// The partitions that have been used.
+    pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
+        self.slots.load().iter().filter_map(|slot| slot.get().map(Arc::clone)).collect()
+    }
+
+    /// Raises the number of partitions.
+    pub(crate) fn add_partitions(&self, total: u32) -> Result<()> {
+        let _changing = self.changing.lock();
+        self.check()?;
+        let now = self.partitions();
+        if total <= now {
+            let message = format!("topic {:?} has {now} partitions; a total of {total} adds none", self.name);
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        self.common.order(MetaOrder::AddPartitions { topic: self.id, total })?;
+        self.slots.update(|slots| {
+            let more = (slots.len()..total as usize).map(|_| Slot::default());
+            slots.iter().cloned().chain(more).collect()
+        });
+        Ok(())
+    }
+
+    /// Deletes the topic: refuses further calls, has the shards let go of it, removes it from the manifest.
+    pub(crate) fn delete(&self) -> Result<()> {
+        let _changing = self.changing.lock();
+        self.check()?;
+        self.deleted.store(true, Ordering::Release);
+        let used = self.used();
+        self.forget(&used);
+        for partition in &used {
+            partition.fail(&self.gone());
+            for segment in partition.chain().segments().iter() {
+                self.common.lender.forget(segment);
+            }
+        }
+        self.common.order(MetaOrder::DeleteTopic { topic: self.id }).map(|_| ())
+    }
+
+    /// Has the shards forget partitions, and waits until nothing of them is under way.
+    fn forget(&self, partitions: &[Arc<Partition>]) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for shard in &self.common.shards {
+            let ids = partitions.iter().map(|partition| partition.id());
+            let ids: Vec<_> = ids.filter(|id| Arc::ptr_eq(self.common.shard_of(*id), shard)).collect();
+            if !ids.is_empty() {
+                let sender = sender.clone();
+                // The receiver waits below until every sender is gone.
+                shard.send(crate::shard::Message::Forget(ids, Box::new(move || drop(sender.send(())))));
+            }
+        }
+        drop(sender);
+        while receiver.recv().is_ok() {}
+    }
+
+    pub(crate) fn describe(&self) -> TopicDescription {
+        let slots = self.slots.load();
+        let partitions = slots.iter().enumerate().map(|(index, slot)| {
+            let empty = PartitionDescription {
+                partition: u32::try_from(index).expect("a topic has at most 65,536 partitions"),
+                log_start: 0,
+                high_watermark: 0,
+                size: 0,
+                segments: 0,
+                damaged: Vec::new(),
+                failed: None,
+            };
+            slot.get().map_or(empty.clone(), |partition| describe(partition, empty))
+        });
+        TopicDescription {
+            name: self.name.to_string(),
+            id: self.id.0,
+            durability: self.durability,
+            partitions: partitions.collect(),
+        }
+    }
+}
+
+fn describe(partition: &Partition, empty: PartitionDescription) -> PartitionDescription {
+    let segments = partition.chain().segments();
+    PartitionDescription {
+        log_start: partition.log_start(),
+        high_watermark: partition.watermark().high(),
+        size: segments.iter().map(|segment| segment.published().position - SEGMENT_DATA_START).sum(),
+        segments: u32::try_from(segments.len()).unwrap_or(u32::MAX),
+        damaged: partition.damaged().iter().map(|range| partition.damage(range.start, range.end)).collect(),
+        failed: partition.watermark().failure().map(|error| error.message().to_owned()),
+        ..empty
+    }
+}

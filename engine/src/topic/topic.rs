@@ -1,0 +1,210 @@
+//! The handle of a topic.
+
+use std::time::Duration;
+
+use super::describe::TopicDescription;
+use super::options::check_partitions;
+use super::state::TopicState;
+use crate::error::Result;
+use crate::format::record::Record;
+use crate::producer::{
+    AppendOptions, Appended, CompletionQueue, Target, Ticket, partition_of, split, submit,
+};
+use crate::reader::{Batch, Cursor, Reader, Source, Start};
+use crate::sync::Arc;
+
+/// A topic: a named set of partitions to append to and to read from.
+///
+/// Handles are cheap to clone, may be used from any number of threads at once, and may outlive the [`Engine`]: calls
+/// after its close answer [`Closed`](crate::ErrorKind::Closed), calls after the topic was deleted
+/// [`Deleted`](crate::ErrorKind::Deleted), and calls in a forked child [`Forked`](crate::ErrorKind::Forked).
+///
+/// [`Engine`]: crate::Engine
+///
+/// ```
+/// # fn main() -> thalweg::Result<()> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// use thalweg::{Engine, Options, Record, TopicOptions};
+/// let engine = Engine::open(dir.path(), Options::default())?;
+/// let topic = engine.create_topic("orders", TopicOptions::default().partitions(4))?;
+/// let at = topic.append(&Record::new("paid").key("order-17"))?;
+/// let batch = topic.read(at.partition, at.base_offset, 1 << 20)?;
+/// assert_eq!(batch.iter().next().and_then(|record| record.value), Some(&b"paid"[..]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Topic {
+    state: Arc<TopicState>,
+}
+
+impl Topic {
+    pub(crate) fn new(state: Arc<TopicState>) -> Topic {
+        Topic { state }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<TopicState> {
+        &self.state
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// The number of its partitions.
+    pub fn partitions(&self) -> u32 {
+        self.state.partitions()
+    }
+
+    /// The partition that a key belongs to: murmur2, exactly as Kafka's Java client.
+    pub fn partition_of(&self, key: &[u8]) -> u32 {
+        partition_of(key, self.state.partitions())
+    }
+
+    /// Appends one record, to the partition of its key or, without one, to the next by turns. Returns when it is as
+    /// durable as the topic asks for. Waits while the appenders' part of the memory budget is used up.
+    ///
+    /// # Errors
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) beyond a limit; [`NoSpace`](crate::ErrorKind::NoSpace) when the device
+    /// is full, and a later append may succeed; [`PartitionFailed`](crate::ErrorKind::PartitionFailed) when the device
+    /// refused an earlier write or this one, until the store is opened again;
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a partition in which acknowledged records are damaged. Where the
+    /// device refused this very write it is not known whether the record is on it; it is not acknowledged, and
+    /// recovery decides.
+    pub fn append(&self, record: &Record<'_>) -> Result<Appended> {
+        let target = record.key.map_or(Target::RoundRobin, Target::Key);
+        self.append_batch(target, core::slice::from_ref(record))
+    }
+
+    /// Appends records to one partition as one batch, which is there whole or not at all. Otherwise as
+    /// [`append`](Topic::append).
+    ///
+    /// # Errors
+    /// As [`append`](Topic::append); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) without a record;
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
+    pub fn append_batch(&self, target: Target<'_>, records: &[Record<'_>]) -> Result<Appended> {
+        self.submit(target, records, AppendOptions::default())?.wait(None)
+    }
+
+    /// Divides records by the partitions of their keys, and appends each part as one batch: there whole or not at
+    /// all. Records without a key go together to the next partition by turns. Returns when all are durable, with one
+    /// result for each part, in the order of the partitions.
+    pub fn append_split(&self, records: &[Record<'_>]) -> Vec<Result<Appended>> {
+        let parts = split(records, self.state.partitions(), &self.state.turns);
+        let submit = |(partition, records): (&u32, &Vec<Record<'_>>)| {
+            self.submit(Target::Partition(*partition), records, AppendOptions::default())
+        };
+        // All are under way before the first is waited for.
+        let tickets: Vec<Result<Ticket>> = parts.iter().map(submit).collect();
+        tickets.into_iter().map(|ticket| ticket?.wait(None)).collect()
+    }
+
+    /// Appends records to one partition as one batch, and returns as soon as they are in memory and have their
+    /// offsets. The ticket tells when they are acknowledged.
+    ///
+    /// # Errors
+    /// As [`append_batch`](Topic::append_batch). [`WouldBlock`](crate::ErrorKind::WouldBlock) if
+    /// [`wait_for_memory`](AppendOptions::wait_for_memory) is off and there is no room; nothing was appended then.
+    pub fn submit(&self, target: Target<'_>, records: &[Record<'_>], options: AppendOptions) -> Result<Ticket> {
+        self.state.check()?;
+        let index = match target {
+            Target::Partition(index) => index,
+            Target::Key(key) => self.partition_of(key),
+            Target::RoundRobin => self.state.turns.next(self.state.partitions()),
+        };
+        submit(&self.state.partition(index)?, records, options, &*self.state.common.environment)
+    }
+
+    /// As [`submit`](Topic::submit), but the acknowledgement arrives in a completion queue, under `token`. Returns
+    /// where the batch stands.
+    ///
+    /// # Errors
+    /// As [`submit`](Topic::submit), and [`WouldBlock`](crate::ErrorKind::WouldBlock) if the queue is full. After an
+    /// error nothing arrives in the queue.
+    pub fn submit_to(
+        &self,
+        queue: &CompletionQueue,
+        token: u64,
+        target: Target<'_>,
+        records: &[Record<'_>],
+        options: AppendOptions,
+    ) -> Result<Appended> {
+        let place = queue.reserve(token)?;
+        let ticket = self.submit(target, records, options)?;
+        let appended = ticket.appended();
+        ticket.report_to(place);
+        Ok(appended)
+    }
+
+    /// Reads from `offset`: up to `max_bytes` of records, but at least one batch as it was appended, whatever its
+    /// size. At the high watermark the answer is an empty batch. Waits for the device if the records are not in
+    /// memory, for nothing else.
+    ///
+    /// # Errors
+    /// [`OutOfRange`](crate::ErrorKind::OutOfRange) below the log start offset or beyond the high watermark;
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) where acknowledged records are damaged, with the range, behind which
+    /// reading goes on; [`Io`](crate::ErrorKind::Io) if the device refuses;
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) if batches that are held use up the readers' part of the memory
+    /// budget; [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
+    pub fn read(&self, partition: u32, offset: u64, max_bytes: usize) -> Result<Batch> {
+        self.source(partition)?.read(&mut Cursor::new(offset), max_bytes)
+    }
+
+    /// As [`read`](Topic::read), but at the high watermark waits until there is more, or `timeout` has passed
+    /// (`None`: without end); the batch is empty then. It sleeps until then, and does not poll.
+    ///
+    /// # Errors
+    /// As [`read`](Topic::read); and what will keep the partition from ever showing more, as
+    /// [`PartitionFailed`](crate::ErrorKind::PartitionFailed).
+    pub fn read_wait(
+        &self,
+        partition: u32,
+        offset: u64,
+        max_bytes: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Batch> {
+        self.source(partition)?.read_wait(&mut Cursor::new(offset), max_bytes, timeout)
+    }
+
+    /// A reader of one partition, which moves on by itself and has the device asked ahead.
+    ///
+    /// # Errors
+    /// [`OutOfRange`](crate::ErrorKind::OutOfRange) for a [`Start::Offset`] below the log start offset or beyond the
+    /// high watermark; [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
+    pub fn reader(&self, partition: u32, start: Start) -> Result<Reader> {
+        Reader::new(self.source(partition)?, start)
+    }
+
+    fn source(&self, partition: u32) -> Result<Source> {
+        self.state.check()?;
+        let common = &self.state.common;
+        let (lender, gate) = (Arc::clone(&common.lender), Arc::clone(&common.gate));
+        Ok(Source { partition: self.state.partition(partition)?, lender, gate })
+    }
+
+    /// What the topic looks like now.
+    ///
+    /// # Errors
+    /// Only those of a handle that is not valid any more.
+    pub fn describe(&self) -> Result<TopicDescription> {
+        self.state.check()?;
+        Ok(self.state.describe())
+    }
+
+    /// Raises the number of partitions to `total`, at most 65,536. Keys may belong to other partitions from then on;
+    /// records that are there stay where they are.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if `total` is not more than now, or beyond the limit.
+    pub fn add_partitions(&self, total: u32) -> Result<()> {
+        check_partitions(total)?;
+        self.state.add_partitions(total)
+    }
+}
+
+impl core::fmt::Debug for Topic {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Topic({:?}, {} partitions)", self.name(), self.partitions())
+    }
+}

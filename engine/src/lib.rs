@@ -41,6 +41,8 @@ mod reader;
 mod topic;
 
 #[cfg(all(not(loom), any(test, feature = "sim")))]
+pub mod fuzz;
+#[cfg(all(not(loom), any(test, feature = "sim")))]
 pub mod sim;
 #[cfg(all(not(loom), not(any(test, feature = "sim"))))]
 mod sim;

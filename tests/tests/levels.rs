@@ -40,6 +40,7 @@ const LEVELS: &[&str] = &[
     // 8
     "engine",
     "sim",
+    "fuzz",
 ];
 
 /// What only the doors to the kernel may name, and who else may. Error numbers are not the kernel: anyone may name them.

@@ -224,6 +224,9 @@ impl Manifest {
             }
             Edit::PartitionsAdded { id, partitions } => {
                 let topic = self.topics.get_mut(id).ok_or_else(|| strange("adds partitions to no topic"))?;
+                if *partitions < topic.partitions {
+                    return Err(strange("takes partitions away from a topic"));
+                }
                 topic.partitions = *partitions;
             }
             Edit::Checkpoint { set, shard, lsn, entries } => self.checkpoint(*set, *shard, *lsn, entries),

@@ -100,7 +100,12 @@ impl Error {
             Some(libc::ENOMEM) => ErrorKind::NoMemory,
             _ => ErrorKind::Io,
         };
-        Error { inner: Box::new(Inner { kind, message: format!("{what}: {error}"), damaged: None, os }) }
+        let hint = match os {
+            Some(libc::EMFILE) => "; raise the process's limit on open files (ulimit -n)",
+            Some(libc::ENFILE) => "; the system's limit on open files is reached",
+            _ => "",
+        };
+        Error { inner: Box::new(Inner { kind, message: format!("{what}: {error}{hint}"), damaged: None, os }) }
     }
 
     /// Damage in acknowledged data.

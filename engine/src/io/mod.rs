@@ -5,12 +5,16 @@
 //! implements them over a disk that crashes, tears and lies. Short transfers are results, not errors: the code that
 //! resumes them stands above this line, so that the simulator exercises it.
 
+#[cfg(test)]
+pub(crate) mod child;
 mod eventfd;
 pub(crate) mod fork;
 pub(crate) mod lock;
 mod op;
 pub(crate) mod os;
 pub(crate) mod signal;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use eventfd::EventFd;
 pub(crate) use op::{Completion, InFlight, Op, OpKind, Progress};
@@ -21,9 +25,9 @@ use std::sync::Arc;
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenMode {
-    /// Must exist; reads only.
+    /// Must exist; reads only, past the page cache where the file system can.
     Read,
-    /// Must exist; reads and writes, past the page cache where the file system can.
+    /// Must exist; reads and writes, likewise.
     Write,
     /// Must not exist; otherwise as `Write`.
     CreateNew,

@@ -1,54 +1,29 @@
-//! How a sleeping shard is woken, without a call into the kernel when it is awake.
+//! The bell beside a shard's thread: an eventfd.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
+use crate::error::{Error, Result};
 use crate::io::fork::GuardedFd;
 use crate::io::os::check;
 use crate::shard::Wake;
-use crate::sync::{AtomicBool, Guard, Ordering, order};
+use crate::sync::{self, Bell};
 
-/// What makes the noise.
-pub(crate) trait Bell: Send + Sync {
-    fn ring(&self);
-}
+/// The doorbell of one shard's thread.
+pub(crate) type Doorbell = sync::Doorbell<EventBell>;
 
-/// A bell and a note that somebody sleeps beside it.
-///
-/// No wake-up is lost: the sleeper exchanges the note, then looks at all its inputs again before it sleeps; a waker
-/// gives its input, then exchanges the note. Of two exchanges one comes second: either the waker sees the note, or the
-/// sleeper sees the input.
-pub(crate) struct Doorbell<B = EventBell> {
-    asleep: AtomicBool,
-    bell: B,
-}
-
-impl<B: Bell> Doorbell<B> {
-    pub(crate) fn new(bell: B) -> Doorbell<B> {
-        Doorbell { asleep: AtomicBool::new(false), bell }
-    }
-
-    /// Puts up the note. The caller then looks at all its inputs, and sleeps only if there is none.
-    pub(crate) fn lie_down(&self) {
-        self.asleep.swap(true, order(Guard::DoorbellOrders, Ordering::AcqRel));
-    }
-
-    /// Takes the note down. A ring that is already under way wakes the next sleep once for nothing.
-    pub(crate) fn get_up(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
-    }
-
-    pub(crate) fn bell(&self) -> &B {
-        &self.bell
+impl Doorbell {
+    /// A doorbell for one machine.
+    pub(crate) fn make() -> Result<Arc<Doorbell>> {
+        let bell = EventBell::new().map_err(|e| Error::os("cannot make an eventfd", &e))?;
+        Ok(Arc::new(Doorbell::new(bell)))
     }
 }
 
-impl<B: Bell + Send + Sync> Wake for Doorbell<B> {
+impl Wake for Doorbell {
     fn wake(&self) {
-        // One ring is enough for any number of wakers.
-        if self.asleep.swap(false, order(Guard::DoorbellOrders, Ordering::AcqRel)) {
-            self.bell.ring();
-        }
+        sync::Doorbell::wake(self);
     }
 }
 

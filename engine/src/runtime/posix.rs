@@ -11,7 +11,6 @@ use super::doorbell::Doorbell;
 use super::driver::{DEPTH, Driver};
 use crate::io::signal::{self, AllBlocked};
 use crate::io::{Completion, Op, OpKind};
-use crate::shard::Wake;
 
 /// Threads that write and flush: writes of one shard in flight.
 const WRITERS: usize = 4;

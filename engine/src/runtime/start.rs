@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use super::doorbell::{Doorbell, EventBell};
+use super::doorbell::Doorbell;
 use super::driver::DEPTH;
 use super::helper::Helper;
 use super::machine::Machine;
@@ -49,14 +49,6 @@ pub(crate) struct Thread<M> {
 impl<M> Thread<M> {
     pub(crate) fn new(machine: M, doorbell: Arc<Doorbell>) -> Thread<M> {
         Thread { machine, doorbell }
-    }
-}
-
-impl Doorbell {
-    /// A doorbell for one machine.
-    pub(crate) fn make() -> Result<Arc<Doorbell>> {
-        let bell = EventBell::new().map_err(|e| Error::os("cannot make an eventfd", &e))?;
-        Ok(Arc::new(Doorbell::new(bell)))
     }
 }
 
@@ -140,9 +132,10 @@ pub(crate) fn start<M: Machine>(
     Ok(Running { threads, name, reason, guard })
 }
 
-/// Takes the threads' reports, and chooses for all of them.
+/// Takes the reports of all threads, and chooses for all of them.
 fn decide(choice: Choice, reported: &Receiver<Option<SetupError>>) -> Result<(Go, &'static str, String)> {
-    let failure = reported.iter().flatten().next();
+    // To the last: a thread whose report nobody takes would end.
+    let failure = reported.iter().collect::<Vec<_>>().into_iter().flatten().next();
     Ok(match (choice, failure) {
         (Choice::Posix, _) => (Go::Posix, "posix", "asked for".into()),
         (Choice::Uring, None) => (Go::Uring, "uring", "asked for".into()),

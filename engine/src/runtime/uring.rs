@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use io_uring::types::{Fd, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, opcode, squeue};
 
-use super::doorbell::{Bell, Doorbell};
+use super::doorbell::Doorbell;
 use super::driver::Driver;
 use crate::ids::DurablePrimitive;
 use crate::io::fork::ClosedOnFork;
 use crate::io::{Completion, Op, OpKind};
+use crate::sync::Bell;
 
 /// The doorbell's read; all other numbers are slots.
 const DOORBELL: u64 = u64::MAX;

@@ -12,7 +12,6 @@ use super::helper::Helper;
 use super::machine::Machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::{Completion, Environment, Op};
-use crate::shard::Wake;
 
 /// What the helper thread hands back to a shard.
 struct Mailbox<Response> {

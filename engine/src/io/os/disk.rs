@@ -201,9 +201,8 @@ impl Disk for OsDisk {
             OpenMode::Write => self.open_fd(path, libc::O_RDWR)?,
             OpenMode::CreateNew => self.create_fd(path, libc::O_RDWR)?,
         };
-        let writable = mode != OpenMode::Read;
         // Set afterwards, not when opening: some file systems create the file and only then refuse the flag.
-        let direct = writable && self.facts().direct_io && probe::set_direct(fd.as_raw_fd()).is_ok();
+        let direct = self.facts().direct_io && probe::set_direct(fd.as_raw_fd()).is_ok();
         Ok(Arc::new(OsFile::new(fd, direct, Arc::clone(&self.durable))))
     }
 

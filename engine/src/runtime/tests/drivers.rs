@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use super::{Bench, SOON, block, bytes, disk_in, pool, read, sync, transfer, write};
 use crate::ids::DurablePrimitive;
 use crate::io::{Disk, File, OpKind, OpenMode};
-use crate::shard::Wake;
 
 /// Each driver, each durable primitive, each kind of file system.
 fn everywhere(run: impl Fn(&mut Bench, &dyn Disk)) {

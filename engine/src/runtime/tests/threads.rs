@@ -15,7 +15,6 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::DurablePrimitive;
 use crate::io::os::OsEnvironment;
 use crate::io::{Completion, Disk, Environment, File, Op, OpenMode};
-use crate::shard::Wake;
 use crate::sync::Arc as Shared;
 
 pub(super) enum Message {

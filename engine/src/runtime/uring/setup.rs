@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use io_uring::register::Restriction;
 use io_uring::{IoUring, Probe, opcode};
@@ -10,7 +11,9 @@ use io_uring::{IoUring, Probe, opcode};
 use crate::io::fork::ClosedOnFork;
 
 /// The smallest ring that is still worth having.
-const ENTRIES_MIN: u32 = 8;
+const ENTRIES_MIN: u32 = 16;
+/// A ring that was just ended gives its locked memory back a little later.
+const MEMORY_PAUSE: Duration = Duration::from_millis(30);
 
 /// Why there is no ring: what was tried, what the kernel said, and what that means where it is known.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ const FEATURES: [Features; 4] = [
 /// A ring of up to `depth` entries and one more, enabled, restricted and tried.
 pub(super) fn ring(depth: usize, held: Option<RawFd>) -> Result<(ClosedOnFork, IoUring), SetupError> {
     let mut entries = u32::try_from(depth + 1).expect("a queue's length fits").next_power_of_two().max(ENTRIES_MIN);
+    let mut paused = false;
     loop {
         match build(entries) {
             Ok((registration, ring)) => match prepare(ring, held) {
@@ -67,6 +71,10 @@ pub(super) fn ring(depth: usize, held: Option<RawFd>) -> Result<(ClosedOnFork, I
                     return Err(error);
                 }
             },
+            Err(e) if e.raw_os_error() == Some(libc::ENOMEM) && !paused => {
+                std::thread::sleep(MEMORY_PAUSE);
+                paused = true;
+            }
             Err(e) if e.raw_os_error() == Some(libc::ENOMEM) && entries > ENTRIES_MIN => entries /= 2,
             Err(error) => return Err(SetupError { what: "io_uring_setup", error }),
         }
@@ -150,5 +158,24 @@ fn round_trip(ring: &mut IoUring) -> io::Result<()> {
         Some(entry) if entry.user_data() == MARK && entry.result() >= 0 => Ok(()),
         Some(entry) if entry.result() < 0 => Err(io::Error::from_raw_os_error(-entry.result())),
         _ => Err(io::Error::other("it did not come back")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ring takes the engine's operations and nothing else.
+    #[test]
+    fn a_ring_can_do_no_more_than_it_has_to() {
+        let (registration, mut ring) = ring(8, None).expect("io_uring works here");
+        // A descriptor that does not exist, so that nothing is lost if the ring did it.
+        let entry = opcode::Close::new(io_uring::types::Fd(1 << 20)).build();
+        // SAFETY: the operation has no memory.
+        unsafe { ring.submission().push(&entry) }.expect("the queue is empty");
+        let _ = ring.submit_and_wait(1);
+        let result = ring.completion().next().expect("it was answered").result();
+        assert_eq!(result, -libc::EACCES);
+        registration.close(ring);
     }
 }

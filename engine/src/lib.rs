@@ -1,5 +1,10 @@
 //! Embedded stream storage: partitioned, durable, append-only logs with consumers, as a library.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("thalweg needs Linux: it stands on io_uring, direct I/O and Linux's file locks");
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+compile_error!("thalweg needs a 64-bit little-endian target, such as x86_64 or aarch64: its format is read in place");
+
 pub mod error;
 pub mod limits;
 

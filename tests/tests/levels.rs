@@ -43,6 +43,9 @@ const LEVELS: &[&str] = &[
     "fuzz",
 ];
 
+/// The switches for planted bugs import nothing, so every level may ask them.
+const PLANTED_BUGS: &str = "sim::bugs";
+
 /// What only the doors to the kernel may name, and who else may. Error numbers are not the kernel: anyone may name them.
 const DOORS: &[&str] = &["io", "runtime"];
 const KERNEL: &[(&str, &[&str])] = &[
@@ -144,9 +147,11 @@ impl Source {
                     continue;
                 }
                 let line = self.code[..at].matches('\n').count() + 1;
-                for name in first_names(&self.code[at + prefix.len()..]) {
-                    edges.push((line, name));
+                let rest = &self.code[at + prefix.len()..];
+                if rest.starts_with(PLANTED_BUGS) {
+                    continue;
                 }
+                edges.extend(first_names(rest).into_iter().map(|name| (line, name)));
             }
         }
         edges.sort_by_key(|(line, _)| *line);
@@ -179,11 +184,11 @@ fn first_names(rest: &str) -> Vec<String> {
     names
 }
 
-/// The code without comments, the insides of literals, and modules under `#[cfg(test)]`; lines stay where they are.
+/// The code without comments, the insides of literals, and modules that only tests have; lines stay where they are.
 fn strip(text: &str) -> String {
     let mut code = without_comments(text);
-    while let Some(at) = code.find("#[cfg(test)]") {
-        let open = code[at..].find(['{', ';']).map_or(code.len(), |i| at + i);
+    while let Some((at, after)) = test_attribute(&code) {
+        let open = code[after..].find(['{', ';']).map_or(code.len(), |i| after + i);
         let mut end = open;
         if code[open..].starts_with('{') {
             let mut depth = 0;
@@ -200,6 +205,19 @@ fn strip(text: &str) -> String {
         code.replace_range(at..end, &lines);
     }
     code
+}
+
+/// Where the first attribute begins and ends that leaves its item to tests: `cfg(test)` or `cfg(all(.., test, ..))`.
+fn test_attribute(code: &str) -> Option<(usize, usize)> {
+    code.match_indices("#[cfg(").find_map(|(at, _)| {
+        let size = code[at..].find(")]")? + 2;
+        let condition = &code[at + "#[cfg(".len()..at + size - 2];
+        let only_tests = match condition.strip_prefix("all(").and_then(|all| all.strip_suffix(')')) {
+            Some(all) => !all.contains("any(") && all.split(',').any(|part| part.trim() == "test"),
+            None => condition == "test",
+        };
+        only_tests.then_some((at, at + size))
+    })
 }
 
 fn without_comments(text: &str) -> String {
@@ -270,8 +288,10 @@ fn test_files(paths: &[PathBuf]) -> Vec<PathBuf> {
         let stem = path.file_stem().expect("a file");
         let own = path.parent().expect("a directory");
         let base = if stem == "mod" || stem == "lib" { own.to_path_buf() } else { own.join(stem) };
-        for after in code.split("#[cfg(test)]").skip(1) {
-            let declared = after.trim_start().trim_start_matches("pub(crate) ").strip_prefix("mod ");
+        let mut rest = code.as_str();
+        while let Some((_, after)) = test_attribute(rest) {
+            rest = &rest[after..];
+            let declared = rest.trim_start().trim_start_matches("pub(crate) ").strip_prefix("mod ");
             if let Some((name, _)) = declared.and_then(|d| d.split_once(';')).filter(|(name, _)| !name.contains(' ')) {
                 found.push(base.join(name));
                 found.push(base.join(name).with_extension("rs"));

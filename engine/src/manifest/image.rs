@@ -56,8 +56,6 @@ pub(crate) struct Partition {
     pub log_start: u64,
     /// Acknowledged offsets that are damaged.
     pub damaged: Vec<Damage>,
-    /// What the last checkpoint says.
-    pub settled: Option<Settled>,
 }
 
 /// A segment.
@@ -77,8 +75,8 @@ pub(crate) struct Segment {
 /// What became of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentState {
-    /// Takes appends, or did when the process ended.
-    Open,
+    /// Takes appends, or did when the process ended. Recovery may begin at `settled`, or at the start.
+    Open { settled: Option<SegmentEnd> },
     /// Ends there.
     Sealed { end: SegmentEnd, footer_size: u32 },
     /// Lies beyond damage: its bytes stay for whoever wants to rescue them, but are not data.
@@ -120,12 +118,20 @@ impl Segment {
     pub(crate) fn end(&self) -> Option<SegmentEnd> {
         match self.state {
             SegmentState::Sealed { end, .. } => Some(end),
-            SegmentState::Open | SegmentState::Dropped => None,
+            SegmentState::Open { .. } | SegmentState::Dropped => None,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.state == SegmentState::Open
+        matches!(self.state, SegmentState::Open { .. })
+    }
+
+    /// What a checkpoint would say of it.
+    fn settled(&self, partition: PartitionId) -> Option<Settled> {
+        let SegmentState::Open { settled: Some(SegmentEnd { position, offset, time }) } = self.state else {
+            return None;
+        };
+        Some(Settled { partition, generation: self.generation, position, offset, time })
     }
 
     /// What the segment's header and footer say of it.
@@ -190,9 +196,9 @@ impl Manifest {
         if self.retired.get(&generation) == Some(&partition) { Known::Gone } else { Known::Unknown }
     }
 
-    /// Whether every segment has its end and no file is kept: what a clean close needs.
+    /// Whether every segment has its end: what a clean close needs. Kept files then hold nothing that is data.
     pub(crate) fn is_settled(&self) -> bool {
-        self.kept.is_empty() && self.partitions.values().all(|p| p.segments.values().all(|s| !s.is_open()))
+        self.partitions.values().all(|p| p.segments.values().all(|s| !s.is_open()))
     }
 
     /// Takes an edit in. An edit that does not add up with those before is damage that no checksum caught, or a bug.
@@ -263,7 +269,7 @@ impl Manifest {
                 if known.segments.contains_key(&sequence) {
                     return Err(strange("gives two segments one number"));
                 }
-                let state = SegmentState::Open;
+                let state = SegmentState::Open { settled: None };
                 let segment = Segment { sequence, generation, base_offset, base_time, capacity, gap, state };
                 known.segments.insert(sequence, segment);
             }
@@ -271,8 +277,6 @@ impl Manifest {
                 let segment = self.segment(partition, generation)?;
                 let end = SegmentEnd { position: end_position, offset: end_offset, time: end_time };
                 segment.state = SegmentState::Sealed { end, footer_size };
-                let known = self.partition(partition)?;
-                known.settled = known.settled.filter(|settled| settled.generation != generation);
             }
             Edit::SegmentRemoved { partition, generation } => self.retire(partition, generation)?,
             Edit::SegmentDropped { partition, generation } => {
@@ -301,10 +305,9 @@ impl Manifest {
         }
         self.checkpoints.insert(shard, lsn);
         for entry in entries {
-            if let Some(partition) = self.partitions.get_mut(&entry.partition) {
-                if partition.find(entry.generation).is_some_and(Segment::is_open) {
-                    partition.settled = Some(*entry);
-                }
+            let segment = self.segment(entry.partition, entry.generation);
+            if let Some(Segment { state: SegmentState::Open { settled }, .. }) = segment.ok() {
+                *settled = Some(SegmentEnd { position: entry.position, offset: entry.offset, time: entry.time });
             }
         }
     }
@@ -327,7 +330,6 @@ impl Manifest {
     fn retire(&mut self, id: PartitionId, generation: Generation) -> Result<()> {
         let partition = self.partition(id)?;
         partition.segments.retain(|_, s| s.generation != generation);
-        partition.settled = partition.settled.filter(|settled| settled.generation != generation);
         self.retired.insert(generation, id);
         Ok(())
     }
@@ -361,7 +363,8 @@ impl Manifest {
 
     /// The positions are the partitions' own, so it is the same in which shard's checkpoint they stand.
     fn snapshot_checkpoints(&self, edits: &mut Vec<Edit>) {
-        let mut entries: Vec<Settled> = self.partitions.values().filter_map(|p| p.settled).collect();
+        let partitions = self.partitions.iter().flat_map(|(id, p)| p.segments.values().map(|s| (*id, s)));
+        let mut entries: Vec<Settled> = partitions.filter_map(|(id, segment)| segment.settled(id)).collect();
         let first = (self.checkpoints.is_empty() && !entries.is_empty()).then_some((0, FIRST_LSN));
         for (shard, lsn) in self.checkpoints.iter().map(|(shard, lsn)| (*shard, *lsn)).chain(first) {
             edits.push(Edit::Checkpoint { set: self.set, shard, lsn, entries: std::mem::take(&mut entries) });
@@ -389,7 +392,7 @@ impl Partition {
                 gap,
             });
             match state {
-                SegmentState::Open => {}
+                SegmentState::Open { .. } => {}
                 SegmentState::Sealed { end, footer_size } => edits.push(Edit::SegmentSealed {
                     generation,
                     partition,

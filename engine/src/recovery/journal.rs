@@ -1,0 +1,436 @@
+//! Step 2: which journal writes count.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::file::FileError;
+use crate::format::journal::{
+    JOURNAL_DATA_START, JOURNAL_HEADER_SIZE, JournalHeader, RangeEntry, WatermarkEntry, Write, WriteError, parse,
+    parse_any,
+};
+use crate::ids::{Generation, Lsn};
+use crate::io::{Disk, File, OpenMode, read_full};
+use crate::limits::{JOURNAL_WRITE_MAX, SECTOR};
+use crate::manifest::{FIRST_LSN, Kept, Manifest, Scratch, names};
+use crate::recovery::bytes::{NoView, Plain, Window};
+use crate::recovery::table::{Row, Rows};
+use crate::sim::bugs::{self, Bug};
+
+/// A journal file that is scanned.
+pub(super) struct JournalFile {
+    /// Names the file.
+    pub name: u32,
+    pub set: u64,
+    pub shard: u32,
+    pub generation: Generation,
+    /// Its place in the order in which the shard used its files.
+    order: u32,
+    pub first_lsn: Lsn,
+    /// The number after the last write that counts.
+    pub end_lsn: Lsn,
+    pub file: Arc<dyn File>,
+    size: u64,
+    /// A write of it failed: it is not used again.
+    pub failed: bool,
+    /// The manifest says that it stays.
+    pub kept: bool,
+}
+
+/// Takes what the scan finds.
+pub(super) trait Sink {
+    /// A range of a write that counts, its bytes at `at` of journal file `file`.
+    fn range(&mut self, entry: &RangeEntry, file: usize, at: u64) -> Result<()>;
+    /// A range that was durable and cannot be used.
+    fn lost(&mut self, entry: &RangeEntry) -> Result<()>;
+    fn watermark(&mut self, entry: &WatermarkEntry, file: usize) -> Result<()>;
+}
+
+/// A journal in which writes that were durable cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DamagedJournal {
+    pub shard: u32,
+    /// The first write that is missing.
+    pub lsn: Lsn,
+}
+
+/// What the scan of all journals gives, apart from ranges and watermarks.
+pub(super) struct Journals {
+    pub files: Vec<JournalFile>,
+    pub damaged: Vec<DamagedJournal>,
+}
+
+impl Journals {
+    /// Finds the journal's files: those of the current set, and those that are kept.
+    pub(super) fn find(disk: &dyn Disk, image: &Manifest, rows: &mut Rows) -> Result<Journals> {
+        let mut files = Vec::new();
+        for name in disk.list(names::JOURNAL).map_err(|e| Error::os("listing the journal's files", &e))? {
+            let Some(number) = names::parse_journal(&name) else { continue };
+            let kept = image.kept.iter().find(|((_, kept), _)| *kept == number);
+            let path = names::journal(number);
+            let failed = |e: std::io::Error| Error::os(format_args!("reading {path}"), &e);
+            let file = disk.open(&path, OpenMode::Read).map_err(failed)?;
+            let size = file.size().map_err(failed)? / SECTOR * SECTOR;
+            if let Some(((set, _), kept)) = kept {
+                files.push(JournalFile::of_kept(number, *set, kept, file, size));
+                continue;
+            }
+            match read_header(&*file, &path)? {
+                Header::Of(header) if header.store == image.store && header.set == image.set => {
+                    files.push(JournalFile::of_set(number, &header, file, size));
+                }
+                Header::Of(_) => rows.hit(Row::JournalFileOfAnotherSet),
+                Header::Zero => rows.hit(Row::JournalFileUnused),
+                Header::Unreadable => rows.hit(Row::JournalFileUnreadable),
+            }
+        }
+        files.sort_by_key(|f| (f.kept, f.shard, f.order, f.name));
+        let mut damaged = Vec::new();
+        for ((set, number), kept) in &image.kept {
+            if !files.iter().any(|f| f.kept && (f.set, f.name) == (*set, *number)) {
+                rows.hit(Row::JournalKeptFileDamaged);
+                damaged.push(DamagedJournal { shard: kept.shard, lsn: kept.first_lsn });
+            }
+        }
+        Ok(Journals { files, damaged })
+    }
+
+    /// Scans everything that was found.
+    pub(super) fn scan(
+        &mut self,
+        image: &Manifest,
+        shards: u32,
+        window: &mut Window,
+        sink: &mut dyn Sink,
+        rows: &mut Rows,
+    ) -> Result<()> {
+        let mut by_shard: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (i, file) in self.files.iter().enumerate().filter(|(_, f)| !f.kept) {
+            if file.shard < shards || !bugs::active(Bug::ForgetOtherShards) {
+                by_shard.entry(file.shard).or_default().push(i);
+            }
+        }
+        for (shard, chain) in by_shard {
+            let from = image.checkpoints.get(&shard).copied().unwrap_or(FIRST_LSN);
+            let mut scan = Scan { files: &mut self.files, chain: &chain, window, sink, rows };
+            if let Some(lsn) = scan.run(from)? {
+                self.damaged.push(DamagedJournal { shard, lsn });
+            }
+        }
+        for at in 0..self.files.len() {
+            if self.files[at].kept {
+                let end = self.files[at].end_lsn;
+                let mut scan = Scan { files: &mut self.files, chain: &[at], window, sink, rows };
+                if let Some(lsn) = scan.run_kept(at, end)? {
+                    rows.hit(Row::JournalKeptFileDamaged);
+                    self.damaged.push(DamagedJournal { shard: self.files[at].shard, lsn });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl JournalFile {
+    fn of_kept(name: u32, set: u64, kept: &Kept, file: Arc<dyn File>, size: u64) -> JournalFile {
+        JournalFile {
+            name,
+            set,
+            shard: kept.shard,
+            generation: kept.generation,
+            order: 0,
+            first_lsn: kept.first_lsn,
+            end_lsn: kept.end_lsn,
+            file,
+            size,
+            failed: false,
+            kept: true,
+        }
+    }
+
+    fn of_set(name: u32, header: &JournalHeader, file: Arc<dyn File>, size: u64) -> JournalFile {
+        JournalFile {
+            name,
+            set: header.set,
+            shard: header.shard,
+            generation: header.generation,
+            order: header.number,
+            first_lsn: header.first_lsn,
+            end_lsn: header.first_lsn,
+            file,
+            size,
+            failed: false,
+            kept: false,
+        }
+    }
+}
+
+enum Header {
+    Of(JournalHeader),
+    Zero,
+    Unreadable,
+}
+
+fn read_header(file: &dyn File, path: &str) -> Result<Header> {
+    let mut sector = Scratch::zeroed(JOURNAL_HEADER_SIZE)?;
+    // A header that the device refuses could name a journal whose writes were acknowledged. That is not decided here
+    // in silence.
+    let whole = read_full(file, 0, sector.bytes_mut());
+    if !whole.map_err(|e| Error::os(format_args!("reading the header of {path}"), &e))? {
+        return Ok(Header::Unreadable);
+    }
+    match JournalHeader::parse(sector.bytes()) {
+        Ok(header) => Ok(Header::Of(header)),
+        Err(FileError::Unsupported(what)) => Err(Error::new(ErrorKind::Unsupported, what).context(path)),
+        Err(FileError::Damaged(_)) if sector.bytes().iter().all(|b| *b == 0) => Ok(Header::Zero),
+        Err(FileError::Damaged(_)) => Ok(Header::Unreadable),
+    }
+}
+
+/// The scan of one shard's journal.
+struct Scan<'a> {
+    files: &'a mut Vec<JournalFile>,
+    /// The shard's files in the order of their use.
+    chain: &'a [usize],
+    window: &'a mut Window,
+    sink: &'a mut dyn Sink,
+    rows: &'a mut Rows,
+}
+
+/// A place in the journal: a file of the chain, and a byte of it.
+#[derive(Clone, Copy)]
+struct Place {
+    link: usize,
+    position: u64,
+}
+
+impl Scan<'_> {
+    /// Accepts writes from number `from` on, each with exactly the next number. Answers the first number that was
+    /// durable and cannot be accepted, if there is one.
+    fn run(&mut self, from: Lsn) -> Result<Option<Lsn>> {
+        let Some(start) = self.first_link(from) else {
+            // Every file begins later, so `from` itself is missing; what they hold says whether it was ever durable.
+            return self.weigh(Place { link: 0, position: JOURNAL_DATA_START }, from);
+        };
+        let mut lsn = self.files[self.chain[start]].first_lsn;
+        let mut place = Place { link: start, position: JOURNAL_DATA_START };
+        loop {
+            if let Some(next) = self.continuation(place.link, lsn) {
+                self.leave(place, next);
+                place = Place { link: next, position: JOURNAL_DATA_START };
+            }
+            match self.accept(place, lsn, from)? {
+                Some(size) => {
+                    place.position += size;
+                    lsn = lsn.next();
+                    self.files[self.chain[place.link]].end_lsn = lsn;
+                }
+                None if lsn < from => {
+                    self.rows.hit(Row::JournalUnneededWriteUnreadable);
+                    match self.find(place, from)? {
+                        Some(found) => (place, lsn) = (found, from),
+                        None => return self.weigh(place, from),
+                    }
+                }
+                None => return self.weigh(place, lsn),
+            }
+        }
+    }
+
+    /// A kept file: all its writes were durable when it was recorded.
+    fn run_kept(&mut self, at: usize, end: Lsn) -> Result<Option<Lsn>> {
+        self.rows.hit(Row::JournalKeptFileRead);
+        let mut lsn = self.files[at].first_lsn;
+        let mut place = Place { link: 0, position: JOURNAL_DATA_START };
+        while lsn < end {
+            match self.accept(place, lsn, lsn)? {
+                Some(size) => (place.position, lsn) = (place.position + size, lsn.next()),
+                None => {
+                    self.testify(place, lsn, Some(Lsn(end.0.saturating_sub(1))))?;
+                    return Ok(Some(lsn));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The file to begin in: the last that begins at or below `from`.
+    fn first_link(&self, from: Lsn) -> Option<usize> {
+        self.chain.iter().rposition(|at| self.files[*at].first_lsn <= from)
+    }
+
+    /// The file that goes on with `lsn`: the last one after this that begins with exactly that number.
+    fn continuation(&self, link: usize, lsn: Lsn) -> Option<usize> {
+        let after = link + 1;
+        self.chain[after..].iter().rposition(|at| self.files[*at].first_lsn == lsn).map(|at| at + after)
+    }
+
+    fn leave(&mut self, place: Place, next: usize) {
+        let left = &mut self.files[self.chain[place.link]];
+        // A file is left for the next when the largest write no longer fits, or when a write of it failed.
+        left.failed = left.size.saturating_sub(place.position) >= JOURNAL_WRITE_MAX as u64;
+        let failed = left.failed;
+        self.rows.hit(if failed { Row::JournalFailedFileLeft } else { Row::JournalContinued });
+        for skipped in place.link + 1..next {
+            self.files[self.chain[skipped]].failed = true;
+        }
+        self.window.reset();
+    }
+
+    /// Takes the write `lsn` at a place, if it is whole. Its size, or that there is none.
+    fn accept(&mut self, place: Place, lsn: Lsn, from: Lsn) -> Result<Option<u64>> {
+        let at = self.chain[place.link];
+        let file = &self.files[at];
+        if place.position >= file.size {
+            self.rows.hit(Row::JournalStoppedAtFileEnd);
+            return Ok(None);
+        }
+        let mut source = Plain::new(Arc::clone(&file.file), file.size);
+        let name = file.name;
+        let bytes = view(self.window, &mut source, file.generation, place.position).map_err(|e| unreadable(e, name))?;
+        let parsed = match bugs::active(Bug::JournalSkipsNumbers) {
+            true => parse_any(bytes, file.generation, place.position),
+            false => parse(bytes, file.generation, lsn, place.position),
+        };
+        let write = match parsed {
+            Ok(write) => write,
+            Err(error) => {
+                self.rows.hit(stopped(&error));
+                return Ok(None);
+            }
+        };
+        if lsn < from {
+            self.rows.hit(Row::JournalWriteBelowCheckpoint);
+            return Ok(Some(write.size as u64));
+        }
+        self.rows.hit(Row::JournalWriteAccepted);
+        for range in write.ranges() {
+            let payload = write.payload(&range);
+            let offset = payload.as_ptr().addr() - bytes.as_ptr().addr();
+            self.sink.range(&range, at, place.position + offset as u64)?;
+        }
+        for watermark in write.watermarks() {
+            self.sink.watermark(&watermark, at)?;
+        }
+        Ok(Some(write.size as u64))
+    }
+
+    /// Looks for write `lsn` behind one that cannot be read and is not needed.
+    fn find(&mut self, from: Place, lsn: Lsn) -> Result<Option<Place>> {
+        let mut found = None;
+        self.each_write_behind(from, &mut |place, write, whole, _| {
+            if write.lsn == lsn && whole && found.is_none() {
+                found = Some(place);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The scan stopped at `lsn`. Whether later writes say that it was durable.
+    fn weigh(&mut self, place: Place, lsn: Lsn) -> Result<Option<Lsn>> {
+        let mut durable = None;
+        self.each_write_behind(place, &mut |_, write, _, rows| {
+            if write.lsn > lsn {
+                rows.hit(Row::JournalEvidenceOnly);
+                durable = durable.max(Some(write.durable_lsn));
+            }
+            Ok(())
+        })?;
+        let damaged = durable.is_some_and(|durable| durable >= lsn);
+        self.rows.hit(if damaged { Row::JournalDamaged } else { Row::JournalTorn });
+        self.testify(place, lsn, durable.filter(|_| damaged))?;
+        Ok(damaged.then_some(lsn))
+    }
+
+    /// Passes on what the writes from the stop on testify: watermarks always, ranges that were durable as lost.
+    fn testify(&mut self, place: Place, lsn: Lsn, durable: Option<Lsn>) -> Result<()> {
+        let mut lost: BTreeMap<Lsn, Vec<RangeEntry>> = BTreeMap::new();
+        let mut watermarks = Vec::new();
+        self.each_write_behind(place, &mut |place, write, _, _| {
+            if write.lsn >= lsn {
+                watermarks.extend(write.watermarks().map(|entry| (entry, place.link)));
+                if durable.is_some_and(|durable| write.lsn <= durable) {
+                    lost.entry(write.lsn).or_default().extend(write.ranges());
+                }
+            }
+            Ok(())
+        })?;
+        for entry in lost.values().flatten() {
+            self.sink.lost(entry)?;
+        }
+        for (entry, link) in &watermarks {
+            self.sink.watermark(entry, self.chain[*link])?;
+        }
+        Ok(())
+    }
+
+    /// Visits every valid table at a sector from a place on, to the end of the shard's last file. Sectors that the
+    /// device refuses are passed over: nothing that was accepted lies there.
+    fn each_write_behind(
+        &mut self,
+        from: Place,
+        visit: &mut dyn FnMut(Place, &Write<'_>, bool, &mut Rows) -> Result<()>,
+    ) -> Result<()> {
+        for link in from.link..self.chain.len() {
+            self.window.reset();
+            let file = &self.files[self.chain[link]];
+            let mut source = Plain::new(Arc::clone(&file.file), file.size);
+            let mut position = if link == from.link { from.position } else { JOURNAL_DATA_START };
+            while position < file.size {
+                let step = match view(self.window, &mut source, file.generation, position) {
+                    Ok(bytes) => match parse_any(bytes, file.generation, position) {
+                        Ok(write) => {
+                            visit(Place { link, position }, &write, true, self.rows)?;
+                            write.size as u64
+                        }
+                        Err(WriteError::BadPayload(write)) => {
+                            visit(Place { link, position }, &write, false, self.rows)?;
+                            SECTOR
+                        }
+                        Err(_) => SECTOR,
+                    },
+                    Err(NoView::Unreadable(_)) => SECTOR,
+                    Err(NoView::NoMemory(error)) => return Err(error),
+                };
+                position += step.max(SECTOR);
+            }
+        }
+        self.window.reset();
+        Ok(())
+    }
+}
+
+/// The bytes at a place, as many as a write there has if there is one.
+fn view<'a>(
+    window: &'a mut Window,
+    source: &mut Plain,
+    generation: Generation,
+    position: u64,
+) -> core::result::Result<&'a [u8], NoView> {
+    let mut size = SECTOR as usize;
+    loop {
+        let bytes = window.view(source, position, size)?;
+        match parse_any(bytes, generation, position) {
+            Err(WriteError::Incomplete { needed }) if needed > size && bytes.len() >= size => size = needed,
+            _ => return window.view(source, position, size),
+        }
+    }
+}
+
+fn stopped(error: &WriteError<'_>) -> Row {
+    match error {
+        WriteError::BadPayload(_) => Row::JournalStoppedBadPayload,
+        WriteError::BadLsn(_) => Row::JournalStoppedOtherNumber,
+        WriteError::Incomplete { .. } | WriteError::BadTable => Row::JournalStoppedNoTable,
+    }
+}
+
+/// A journal that the device refuses may hold acknowledged bytes of any partition. Opening again may work; going on
+/// without it would lose them in silence.
+fn unreadable(error: NoView, name: u32) -> Error {
+    match error {
+        NoView::Unreadable(error) => Error::os(format_args!("reading {}", names::journal(name)), &error),
+        NoView::NoMemory(error) => error,
+    }
+}

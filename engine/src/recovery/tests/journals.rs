@@ -1,0 +1,461 @@
+//! Steps 2 and 3.
+
+use super::world::{World, load, open, recover_disk};
+use crate::error::ErrorKind;
+use crate::format::segment::SEGMENT_DATA_START;
+use crate::ids::{Generation, PartitionId, TopicId};
+use crate::manifest::{MetaOrder, names};
+use crate::recovery::table::Row;
+
+#[test]
+fn journalled_bytes_reach_their_segments() {
+    let mut world = World::new();
+    let mut a = world.segment(1, 0);
+    let mut b = world.segment(2, 100);
+    let mut journal = world.journal(0, 1, 1);
+    for _ in 0..20 {
+        let (from_a, from_b) = (a.end(), b.end());
+        a.append_many(3);
+        b.append_many(1);
+        let ranges = [a.range(from_a, a.end()), b.range(from_b, b.end())];
+        let durable = journal.lsn - 1;
+        journal.write(&ranges, &[], durable);
+    }
+    let first = world.recover();
+    assert_eq!(first.partitions[&a.id].end_offset, 60);
+    assert_eq!(first.partitions[&b.id].end_offset, 120);
+    assert_eq!(first.rows.of(Row::JournalWriteAccepted), 20);
+    assert_eq!(first.rows.of(Row::RangeOverlaid), 40);
+    assert_eq!(first.rows.of(Row::OverlayDestaged), 2);
+    assert_eq!(first.rows.of(Row::JournalTorn), 1);
+    // The bytes are in the segments now; the journal belongs to an older set.
+    let second = world.recover();
+    assert_eq!(second.partitions[&a.id].segments, first.partitions[&a.id].segments);
+    assert_eq!(second.rows.of(Row::JournalFileOfAnotherSet), 1);
+    assert_eq!(second.rows.of(Row::JournalWriteAccepted), 0);
+    world.disk.edit(&a.path(), |bytes| assert_eq!(bytes[4096..4096 + a.bytes.len()], a.bytes));
+}
+
+#[test]
+fn journal_and_segment_may_alternate() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut journal = world.journal(0, 1, 1);
+    seg.append_many(3);
+    journal.write(
+        &[seg.range(crate::manifest::SegmentEnd { position: SEGMENT_DATA_START, offset: 0, time: 0 }, seg.end())],
+        &[],
+        0,
+    );
+    // A direct flush takes the journalled sector with it.
+    let flushed = seg.end();
+    seg.append(6000, None);
+    seg.pad();
+    seg.write_all();
+    let from = seg.end();
+    seg.append_many(2);
+    journal.write(&[seg.range(from, seg.end())], &[seg.watermark(flushed)], 1);
+    let recovered = world.recover();
+    assert_eq!(recovered.partitions[&seg.id].end_offset, 6);
+    assert_eq!(recovered.rows.of(Row::WatermarkEvidence), 1);
+    assert!(recovered.partitions[&seg.id].damaged.is_empty());
+}
+
+/// Three writes of one partition; the second is spoilt as asked. The third says that `durable` is durable.
+fn spoilt(durable: u64, spoil: impl Fn(&mut [u8])) -> (crate::recovery::Recovered, PartitionId, World) {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut journal = world.journal(1, 1, 1);
+    let mut places = Vec::new();
+    for i in 0..3 {
+        let from = seg.end();
+        seg.append_many(2);
+        places.push(journal.write(&[seg.range(from, seg.end())], &[], if i == 2 { durable } else { 0 }));
+    }
+    let (at, size) = places[1];
+    world.disk.edit(&journal.path(), |bytes| spoil(&mut bytes[at as usize..at as usize + size]));
+    (world.recover(), seg.id, world)
+}
+
+#[test]
+fn a_torn_payload_ends_the_journal() {
+    let (recovered, id, _) = spoilt(1, |write| write[write.len() - 1] ^= 1);
+    assert_eq!(recovered.partitions[&id].end_offset, 2);
+    assert!(recovered.partitions[&id].damaged.is_empty());
+    for row in [Row::JournalStoppedBadPayload, Row::JournalTorn, Row::JournalEvidenceOnly] {
+        assert_eq!(recovered.rows.of(row), 1, "{row:?}");
+    }
+}
+
+#[test]
+fn a_torn_table_ends_the_journal() {
+    let (recovered, id, _) = spoilt(1, |write| write[20] ^= 1);
+    assert_eq!(recovered.partitions[&id].end_offset, 2);
+    assert!(recovered.partitions[&id].damaged.is_empty());
+    assert_eq!(recovered.rows.of(Row::JournalStoppedNoTable), 1);
+}
+
+#[test]
+fn a_write_known_durable_that_cannot_be_read_is_damage_of_whom_it_names() {
+    let (recovered, id, world) = spoilt(2, |write| write[write.len() - 1] ^= 1);
+    let partition = &recovered.partitions[&id];
+    assert_eq!(partition.end_offset, 2);
+    // The third is not known durable; it was lost with the second.
+    assert_eq!((partition.damaged[0].start, partition.damaged[0].end), (2, 4));
+    assert_eq!(recovered.damaged_journals.len(), 1);
+    assert_eq!((recovered.damaged_journals[0].shard, recovered.damaged_journals[0].lsn.0), (1, 2));
+    assert_eq!(recovered.rows.of(Row::RangeLost), 1);
+    assert_eq!(recovered.rows.of(Row::JournalDamaged), 1);
+    assert_eq!(world.recover().partitions[&id].damaged, partition.damaged);
+}
+
+#[test]
+fn a_destroyed_table_is_told_by_later_watermarks() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut journal = world.journal(0, 1, 1);
+    let start = seg.end();
+    seg.append_many(2);
+    let (at, _) = journal.write(&[seg.range(start, seg.end())], &[], 0);
+    journal.write(&[], &[seg.watermark(seg.end())], 1);
+    world.disk.edit(&journal.path(), |bytes| bytes[at as usize..at as usize + 4096].fill(0));
+    let recovered = world.recover();
+    let partition = &recovered.partitions[&seg.id];
+    assert_eq!((partition.end_offset, partition.damaged[0].end), (0, 2));
+}
+
+#[test]
+fn a_full_file_is_followed_by_the_next() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut first = world.journal(0, 1, 1);
+    let filler = vec![0; 900 << 10];
+    let start = seg.end();
+    seg.append_many(1);
+    first.write(&[seg.range(start, seg.end())], &[], 0);
+    // A range of a deleted topic's partition fills the file.
+    let filler_entry = crate::format::journal::RangeEntry {
+        partition: PartitionId { topic: TopicId(0), partition: 0 },
+        generation: Generation(5),
+        position: 4096,
+        size: filler.len() as u32,
+        at: 0,
+        end_offset: 1,
+    };
+    first.write(&[(filler_entry, filler.clone())], &[], 1);
+    first.write(&[(filler_entry, filler)], &[], 2);
+    let mut second = world.journal(0, 2, first.lsn);
+    let from = seg.end();
+    seg.append_many(1);
+    second.write(&[seg.range(from, seg.end())], &[], 3);
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalContinued), 1);
+    assert_eq!(recovered.rows.of(Row::RangeTopicDeleted), 2);
+    assert_eq!(recovered.partitions[&seg.id].end_offset, 2);
+}
+
+#[test]
+fn a_failed_file_is_left_for_the_one_that_begins_with_the_failed_number() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut failed = world.journal(0, 1, 1);
+    let start = seg.end();
+    seg.append_many(1);
+    failed.write(&[seg.range(start, seg.end())], &[], 0);
+    let from = seg.end();
+    seg.append_many(1);
+    // Write 2 failed, and landed all the same, like the one after it: neither may count.
+    let stale = seg.range(from, seg.end());
+    failed.write(std::slice::from_ref(&stale), &[], 1);
+    failed.write(&[], &[], 1);
+    let mut next = world.journal(0, 2, 2);
+    next.write(&[stale], &[], 1);
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalFailedFileLeft), 1);
+    assert_eq!(recovered.rows.of(Row::JournalWriteAccepted), 2);
+    assert_eq!(recovered.partitions[&seg.id].end_offset, 2);
+    assert!(!world.disk.exists(&failed.path()), "a file that failed is not used again");
+}
+
+#[test]
+fn a_missing_file_is_damage_if_a_later_one_says_that_it_was_durable() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut first = world.journal(0, 1, 1);
+    let start = seg.end();
+    seg.append_many(1);
+    first.write(&[seg.range(start, seg.end())], &[], 0);
+    let mut second = world.journal(0, 2, 2);
+    let from = seg.end();
+    seg.append_many(1);
+    second.write(&[seg.range(from, seg.end())], &[seg.watermark(from)], 1);
+    world.disk.edit(&first.path(), |bytes| bytes[50] ^= 1);
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalFileUnreadable), 1);
+    assert_eq!(recovered.damaged_journals.len(), 1);
+    assert_eq!((recovered.partitions[&seg.id].damaged[0].start, recovered.partitions[&seg.id].damaged[0].end), (0, 1));
+}
+
+#[test]
+fn a_file_ending_exactly_is_no_failure() {
+    let mut world = World::new();
+    let mut journal = world.journal(0, 1, 1);
+    let name = journal.path();
+    journal.write(&[], &[], 0);
+    let size = journal.position;
+    world.disk.edit(&name, |bytes| bytes.truncate(size as usize));
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalStoppedAtFileEnd), 1);
+}
+
+#[test]
+fn a_write_of_another_number_does_not_count() {
+    let mut world = World::new();
+    let mut journal = world.journal(0, 1, 1);
+    journal.write(&[], &[], 0);
+    journal.lsn += 1;
+    journal.write(&[], &[], 0);
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalStoppedOtherNumber), 1);
+    assert_eq!(recovered.rows.of(Row::JournalTorn), 1);
+}
+
+#[test]
+fn what_lies_below_the_checkpoint_is_not_needed() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut journal = world.journal(0, 1, 1);
+    let start = seg.end();
+    seg.append_many(2);
+    seg.pad();
+    let settled = seg.end();
+    let (at, _) = journal.write(&[seg.range(start, settled)], &[], 0);
+    seg.write_all();
+    world.checkpoint(0, 2, &[(&seg, settled)]);
+    // The next one also carries a range that was settled meanwhile.
+    seg.append_many(1);
+    journal.write(&[seg.range(settled, seg.end()), seg.range(start, settled)], &[], 1);
+    let copy = world.disk.copy();
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalWriteBelowCheckpoint), 1);
+    assert_eq!(recovered.rows.of(Row::RangeBelowCheckpoint), 1);
+    assert_eq!(recovered.partitions[&seg.id].end_offset, 3);
+    // Even unreadable.
+    copy.edit(&journal.path(), |bytes| bytes[at as usize + 10] ^= 1);
+    let recovered = recover_disk(&copy).expect("recovery");
+    assert_eq!(recovered.rows.of(Row::JournalUnneededWriteUnreadable), 1);
+    assert_eq!(recovered.partitions[&seg.id].end_offset, 3);
+    assert!(recovered.damaged_journals.is_empty());
+}
+
+#[test]
+fn ranges_that_do_not_count_any_more() {
+    let mut world = World::new();
+    let mut sealed = world.segment(1, 0);
+    sealed.append_many(2);
+    sealed.pad();
+    sealed.write_all();
+    let end = sealed.end();
+    sealed.append_many(1);
+    let start = crate::manifest::SegmentEnd { position: SEGMENT_DATA_START, offset: 0, time: 0 };
+    let mut journal = world.journal(0, 1, 1);
+    let ranges = [sealed.range(start, end), sealed.range(end, sealed.end())];
+    journal.write(&ranges, &[sealed.watermark(sealed.end()), sealed.watermark(end)], 0);
+    sealed.offset = end.offset;
+    sealed.bytes.truncate((end.position - SEGMENT_DATA_START) as usize);
+    world.seal(&sealed);
+    let recovered = world.recover();
+    for row in [Row::RangeInSealedSegment, Row::RangeBeyondSealedEnd, Row::WatermarkDropped, Row::WatermarkEvidence] {
+        assert_eq!(recovered.rows.of(row), 1, "{row:?}");
+    }
+    assert!(recovered.partitions[&sealed.id].damaged.is_empty());
+}
+
+#[test]
+fn ranges_of_retired_generations_and_below_the_log_start() {
+    use crate::format::manifest::Edit;
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let start = seg.end();
+    seg.append_many(2);
+    let mut gone = world.segment(2, 0);
+    gone.append_many(1);
+    let mut journal = world.journal(0, 1, 1);
+    journal.write(&[seg.range(start, seg.end()), gone.range(start, gone.end())], &[gone.watermark(gone.end())], 0);
+    let mut store = load(&world.disk).expect("a store");
+    store
+        .commit(&[
+            Edit::SegmentRemoved { partition: gone.id, generation: gone.generation },
+            Edit::LogStart { partition: seg.id, offset: 2 },
+        ])
+        .expect("a commit");
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::RangeRetired), 1);
+    assert_eq!(recovered.rows.of(Row::RangeBelowLogStart), 1);
+    assert_eq!(recovered.rows.of(Row::WatermarkDropped), 1);
+    assert_eq!(recovered.partitions[&seg.id].next_offset, 2);
+}
+
+#[test]
+fn a_generation_that_the_manifest_should_know_is_damage() {
+    let mut world = World::new();
+    let mut known = world.segment(1, 0);
+    known.append_many(1);
+    known.write_all();
+    let mut unknown = world.prepared(1, 1);
+    let start = unknown.end();
+    unknown.append_many(3);
+    let mut journal = world.journal(0, 1, 1);
+    journal.write(&[unknown.range(start, unknown.end())], &[], 0);
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::RangeUnknownGeneration), 1);
+    let partition = &recovered.partitions[&known.id];
+    assert_eq!((partition.end_offset, partition.damaged[0].start, partition.damaged[0].end), (1, 1, 4));
+    // Also where the partition has nothing else.
+    let mut world = World::new();
+    let mut unknown = world.prepared(1, 0);
+    unknown.append_many(3);
+    let mut journal = world.journal(0, 1, 1);
+    journal.write(&[unknown.range(start, unknown.end())], &[], 0);
+    assert_eq!(world.recover().partitions[&unknown.id].damaged[0].end, 3);
+}
+
+#[test]
+fn a_partition_that_the_manifest_never_knew_means_that_it_lost_edits() {
+    for id in [PartitionId { topic: TopicId(77), partition: 0 }, PartitionId { topic: TopicId(1), partition: 8 }] {
+        let mut world = World::new();
+        let mut seg = world.prepared(1, 0);
+        let start = seg.end();
+        seg.append_many(1);
+        let (mut entry, bytes) = seg.range(start, seg.end());
+        entry.partition = id;
+        let mut journal = world.journal(0, 1, 1);
+        journal.write(&[(entry, bytes)], &[], 0);
+        let error = open(load(&world.disk).expect("a store")).map(|_| ()).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+}
+
+#[test]
+fn a_range_beyond_a_hole_is_no_data() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    seg.append_many(2);
+    seg.write_all();
+    // A direct write that never landed, and a journalled range behind it.
+    seg.append(10_000, None);
+    seg.pad();
+    let from = seg.end();
+    seg.append(100, Some(2));
+    let mut journal = world.journal(0, 1, 1);
+    journal.write(&[seg.range(from, seg.end())], &[seg.watermark(from)], 0);
+    let (copy, journal_path) = (world.disk.copy(), journal.path());
+    copy.edit(&journal_path, |bytes| bytes[4096..8192].fill(0));
+    let torn = recover_disk(&copy).expect("recovery");
+    assert!(torn.partitions[&seg.id].damaged.is_empty());
+
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::RangeBeyondHole), 1);
+    let partition = &recovered.partitions[&seg.id];
+    assert_eq!(partition.end_offset, 2);
+    // The watermark says that the direct write was acknowledged: the range is kept for whoever rescues it.
+    assert_eq!(partition.damaged[0].end, 3);
+    assert_eq!(recovered.rows.of(Row::JournalKept), 1);
+    let again = world.recover();
+    assert_eq!(again.rows.of(Row::JournalKeptFileRead), 1);
+    assert_eq!(again.rows.of(Row::RangeBeyondSealedEnd), 1);
+    assert_eq!(again.rows.of(Row::JournalReleased), 0);
+    assert!(world.disk.exists(&journal_path));
+}
+
+#[test]
+fn the_frames_of_a_range_beyond_a_hole_testify() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    seg.append_many(2);
+    seg.write_all();
+    seg.append(10_000, None);
+    seg.append(100, Some(3));
+    let from = seg.end();
+    seg.append(100, Some(3));
+    let mut journal = world.journal(0, 1, 1);
+    journal.write(&[seg.range(from, seg.end())], &[], 0);
+    assert_eq!(world.recover().partitions[&seg.id].damaged[0].end, 3);
+}
+
+#[test]
+fn the_journals_of_all_shards_are_replayed_whatever_the_next_open_has() {
+    let mut world = World::new();
+    let mut ids = Vec::new();
+    for shard in 0..5 {
+        let mut seg = world.segment(shard, 0);
+        let start = seg.end();
+        seg.append_many(1 + shard as usize);
+        let mut journal = world.journal(shard, 1, 1);
+        journal.write(&[seg.range(start, seg.end())], &[], 0);
+        ids.push(seg.id);
+    }
+    let recovered = world.recover();
+    for (shard, id) in ids.iter().enumerate() {
+        assert_eq!(recovered.partitions[id].end_offset, shard as u64 + 1);
+    }
+}
+
+#[test]
+fn an_unused_file_and_one_of_an_older_set_say_nothing() {
+    let mut world = World::new();
+    world.ask(MetaOrder::PrepareJournalFile);
+    let mut seg = world.segment(1, 0);
+    let start = seg.end();
+    seg.append_many(1);
+    let mut journal = world.journal(0, 1, 1);
+    journal.write(&[seg.range(start, seg.end())], &[], 0);
+    assert_eq!(world.recover().rows.of(Row::JournalFileUnused), 1);
+    assert_eq!(world.recover().rows.of(Row::JournalFileOfAnotherSet), 1);
+}
+
+#[test]
+fn a_journal_of_a_later_version_is_unsupported() {
+    let mut world = World::new();
+    let journal = world.journal(0, 1, 1);
+    world.disk.edit(&journal.path(), |bytes| {
+        crate::format::file::set_version(&mut bytes[..4096], crate::format::FORMAT_VERSION + 1);
+    });
+    let before = world.disk.copy();
+    let error = open(load(&world.disk).expect("a store")).map(|_| ()).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(load(&before).expect("a store").image(), load(&world.disk).expect("a store").image());
+}
+
+#[test]
+fn recovery_of_a_journal_stopped_anywhere_is_repeated() {
+    let mut repeated = 0;
+    for stop in 0.. {
+        let mut world = World::new();
+        let mut a = world.segment(1, 0);
+        let mut b = world.segment(2, 0);
+        let mut journal = world.journal(0, 1, 1);
+        for _ in 0..5 {
+            let from = (a.end(), b.end());
+            a.append(1500, None);
+            b.append_many(1);
+            journal.write(&[a.range(from.0, a.end()), b.range(from.1, b.end())], &[], 0);
+        }
+        world.disk.stop_after(stop);
+        let finished = open(load(&world.disk).expect("a store")).is_ok();
+        world.disk.unhook();
+        let recovered = recover_disk(&world.disk).expect("recovery");
+        repeated += recovered.rows.of(Row::OverlayAlreadyThere);
+        for seg in [&a, &b] {
+            let partition = &recovered.partitions[&seg.id];
+            assert_eq!(partition.end_offset, 5, "stop {stop}");
+            assert!(partition.damaged.is_empty() && partition.unavailable.is_none());
+            world.disk.edit(&seg.path(), |bytes| assert_eq!(bytes[4096..4096 + seg.bytes.len()], seg.bytes));
+        }
+        if finished {
+            assert!(repeated > 0, "some stop lies between destage and commit");
+            assert!(world.disk.exists(&names::journal(journal.name)));
+            return;
+        }
+    }
+}

@@ -18,7 +18,7 @@ use crate::buffer::Block;
 use crate::format::journal::{JOURNAL_HEADER_SIZE, WatermarkEntry};
 use crate::ids::{Generation, Lsn};
 use crate::io::File;
-use crate::limits::{JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX};
+use crate::limits::{JOURNAL_IN_FLIGHT_MAX, JOURNAL_RANGE_MAX, JOURNAL_WRITE_MAX, SECTOR};
 use crate::sim::bugs::{self, Bug};
 use write::InFlightWrite;
 
@@ -85,8 +85,12 @@ impl Journal {
         }
     }
 
-    /// Takes a pre-written file into the rotation.
+    /// Takes a pre-written file into the rotation. A file holds four of the largest writes at least, so that little of
+    /// it stays unused at its end.
     pub(crate) fn add_file(&mut self, number: u32, file: Arc<dyn File>, size: u64) {
+        let quarter = size / 4 / SECTOR * SECTOR;
+        self.write_max = self.write_max.min(usize::try_from(quarter).unwrap_or(usize::MAX));
+        assert!(self.write_max >= 2 * JOURNAL_RANGE_MAX, "a journal write holds the largest range and its table");
         self.files.push(JournalFile::new(number, file, size));
     }
 

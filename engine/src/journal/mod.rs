@@ -85,11 +85,11 @@ impl Journal {
         }
     }
 
-    /// Takes a pre-written file into the rotation. A file holds four of the largest writes at least, so that little of
+    /// Takes a pre-written file into the rotation. A file holds two of the largest writes at least, so that not all of
     /// it stays unused at its end.
     pub(crate) fn add_file(&mut self, number: u32, file: Arc<dyn File>, size: u64) {
-        let quarter = size / 4 / SECTOR * SECTOR;
-        self.write_max = self.write_max.min(usize::try_from(quarter).unwrap_or(usize::MAX));
+        let half = size / 2 / SECTOR * SECTOR;
+        self.write_max = self.write_max.min(usize::try_from(half).unwrap_or(usize::MAX));
         assert!(self.write_max >= 2 * JOURNAL_RANGE_MAX, "a journal write holds the largest range and its table");
         self.files.push(JournalFile::new(number, file, size));
     }

@@ -20,7 +20,7 @@ flags="$flags -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-
 flags="$flags -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
 # With --target the flags are for the fuzzed code, not for build scripts.
 host=$(rustc -vV | sed -n 's/^host: //p')
-if ! CARGO_TARGET_DIR=$target RUSTFLAGS=$flags cargo build --locked --release --target "$host"; then
+if ! CARGO_TARGET_DIR=$target RUSTFLAGS=$flags cargo build --release --target "$host"; then
     echo "0 passed, $# failed, 0 skipped"
     exit 1
 fi

@@ -36,6 +36,8 @@ pub(crate) enum Guard {
     AnnounceOrders,
     /// A shard that lies down and whoever rings acquire and release the note on the doorbell.
     DoorbellOrders,
+    /// A shard looks at its inputs after its note on the doorbell is up.
+    SleeperLooksAgain,
 }
 
 /// Whether a guard stands. Always, but in a loom test that took it away.

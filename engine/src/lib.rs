@@ -54,7 +54,7 @@ mod sim;
 
 pub use durability::Durability;
 #[cfg(not(loom))]
-pub use engine::{Options, Runtime};
+pub use engine::{Engine, Info, Options, RecoveryReport, Runtime};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
 #[cfg(not(loom))]

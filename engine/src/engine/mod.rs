@@ -1,5 +1,125 @@
 //! The engine: what opens, recovers, assigns and closes.
 
+pub(crate) mod core;
+mod info;
+mod open;
 mod options;
 
+use std::path::Path;
+
+use self::core::Core;
+use crate::error::Result;
+use crate::topic::{Topic, TopicDescription, TopicOptions};
+pub use info::{Info, RecoveryReport};
+use open::Host;
 pub use options::{Options, Runtime};
+
+/// A store, opened: topics to append to and read from, and the threads that make it so.
+///
+/// One engine owns a directory; a second open of it, in this or another process, fails with
+/// [`AlreadyOpen`](crate::ErrorKind::AlreadyOpen). A process may have several engines on different directories. All
+/// calls may come from any thread. Dropping the engine closes it, and passes over errors; [`close`](Engine::close)
+/// tells them. Topics, readers, tickets and batches may outlive it.
+///
+/// ```
+/// # fn main() -> thalweg::Result<()> {
+/// # let dir = tempfile::tempdir().expect("a directory");
+/// # let path = dir.path().join("store");
+/// use thalweg::{Engine, Options, Record, TopicOptions};
+/// let engine = Engine::open(&path, Options::default())?;
+/// let orders = engine.create_topic("orders", TopicOptions::default())?;
+/// orders.append(&Record::new("paid").key("order-17"))?;
+/// engine.close()?;
+///
+/// let engine = Engine::open(&path, Options::default())?;
+/// assert_eq!(engine.topic("orders")?.read(0, 0, 1 << 20)?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Engine {
+    core: Core,
+    host: Host,
+}
+
+impl Engine {
+    /// Opens the store in the directory `path`, or makes one there. Recovers what a process that was killed, or a
+    /// machine that lost power, has left: exactly a prefix of every partition, with all that was acknowledged. After a
+    /// clean close this takes no longer for more data.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an option outside its range;
+    /// [`AlreadyOpen`](crate::ErrorKind::AlreadyOpen), with the holder's process number where it is known;
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no store and [`create`](Options::create) is off;
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for a directory that others may write;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a store of a later version, or a runtime that this system
+    /// lacks; [`Corrupt`](crate::ErrorKind::Corrupt) if the manifest cannot be read. Damage in one partition is no
+    /// reason not to open: [`info`](Engine::info) and reads tell of it.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Engine> {
+        let (core, host) = open::open(path.as_ref(), &options)?;
+        Ok(Engine { core, host })
+    }
+
+    /// How the engine works, and why so.
+    pub fn info(&self) -> Info {
+        self.host.info(&self.core)
+    }
+
+    /// Creates a topic. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for
+    /// a name that is not 1 to 249 of `[A-Za-z0-9._-]`, or is `.` or `..`, and for a number of partitions outside its
+    /// range.
+    pub fn create_topic(&self, name: &str, options: TopicOptions) -> Result<Topic> {
+        self.core.create_topic(name, &options)
+    }
+
+    /// The topic of a name.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn topic(&self, name: &str) -> Result<Topic> {
+        self.core.topic(name)
+    }
+
+    /// All topics as they are now, by name.
+    ///
+    /// # Errors
+    /// Only [`Forked`](crate::ErrorKind::Forked).
+    pub fn topics(&self) -> Result<Vec<TopicDescription>> {
+        self.core.topics()
+    }
+
+    /// Deletes a topic and its records. Durable when it returns; handles of the topic answer
+    /// [`Deleted`](crate::ErrorKind::Deleted) from then on, batches that were read stay valid.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound). After another error the topic can no longer be used, and the next
+    /// open tells whether it is gone.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        self.core.delete_topic(name)
+    }
+
+    /// Makes everything that was appended durable, ends the threads, and marks the store as cleanly closed. Waits for
+    /// the device. Calls on topics and readers answer [`Closed`](crate::ErrorKind::Closed) from then on; batches stay
+    /// valid, and so do tickets, which tell what became of their appends.
+    ///
+    /// # Errors
+    /// If something could not be written: it is not lost that was acknowledged, and the next open recovers.
+    pub fn close(self) -> Result<()> {
+        self.host.close(&self.core)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`.
+        let _ = self.host.close(&self.core);
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({:?})", self.host.path())
+    }
+}

@@ -61,6 +61,7 @@ pub struct Options {
     pub(crate) pin_cores: bool,
     pub(crate) create: bool,
     pub(crate) lock_timeout: Duration,
+    pub(crate) trust_shared_directory: bool,
 }
 
 impl Options {
@@ -80,7 +81,8 @@ impl Default for Options {
             durability: Durability::Durable,
             pin_cores: false,
             create: true,
-            lock_timeout: Duration::from_secs(5),
+            lock_timeout: crate::io::lock::PATIENCE,
+            trust_shared_directory: false,
         }
     }
 }
@@ -132,10 +134,17 @@ impl Options {
         self
     }
 
-    /// How long opening waits for an owner that has died and whose last writes are still on their way; 5 s by
-    /// default, at most one hour. A living owner is refused at once.
+    /// How long opening waits for another owner to let go of the directory; 2 s by default, at most one hour. The
+    /// last writes of a process that was killed may take that long to be over.
     pub fn lock_timeout(mut self, timeout: Duration) -> Options {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// Whether a directory that its group or everyone may write is used all the same; off by default, because whoever
+    /// may write it can put files under the engine's hands.
+    pub fn trust_shared_directory(mut self, trust: bool) -> Options {
+        self.trust_shared_directory = trust;
         self
     }
 

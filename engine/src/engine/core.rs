@@ -1,0 +1,353 @@
+//! The engine without an operating system: recovery, partitions and shards over whatever disk, clock and threads it is
+//! given. Real threads drive it in production, a schedule in the simulation.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, PoisonError};
+use std::time::Duration;
+
+use super::info::RecoveryReport;
+use super::options::Options;
+use crate::buffer::{Block, Budget, MemorySource, Pool, Relief, Share};
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gate::{Gate, closed};
+use crate::ids::{DurablePrimitive, Generation, PartitionId, TopicId};
+use crate::io::{Disk, Environment};
+use crate::journal::JournalIdentity;
+use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SEGMENT_MIN};
+use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore};
+use crate::partition::{Partition, PartitionStart};
+use crate::reader::Lender;
+use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
+use crate::segment::{Chain, Prefix, Segment};
+use crate::shard::{Keep, Message, Shard, ShardConfig, ShardHandle};
+use crate::tail::{Tail, TailStart};
+use crate::topic::{Common, Metadata, Topic, TopicDescription, TopicOptions, TopicState, name};
+
+/// Operations of one shard in flight at once.
+const DEPTH: usize = 64;
+/// Files of one shard's journal.
+const JOURNAL_FILES: u32 = 4;
+/// The size of a partition's first segment, if the option allows as much. Bytes.
+const FIRST_SEGMENT: u64 = 1 << 20;
+/// A partition without appends for so long gives its memory back. ns.
+const QUIET_AFTER: u64 = 250_000_000;
+
+/// What an engine stands on.
+pub(crate) struct Ground {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) memory: Box<dyn MemorySource>,
+    pub(crate) gate: Gate,
+    pub(crate) shards: u32,
+}
+
+/// An engine whose shards nobody drives yet.
+pub(crate) struct Opened {
+    pub(crate) core: Core,
+    pub(crate) shards: Vec<Shard>,
+    /// Executes the shards' requests, and those of [`Core::set_metadata`].
+    pub(crate) meta: MetaStore,
+}
+
+/// Topics by name, and what they share.
+pub(crate) struct Core {
+    common: Arc<Common>,
+    pool: Arc<Pool>,
+    topics: RwLock<BTreeMap<String, Topic>>,
+    default_durability: Durability,
+    store: u64,
+    primitive: DurablePrimitive,
+    recovery: RecoveryReport,
+    recovered: Recovered,
+}
+
+/// Gives memory back when appenders run out.
+struct GiveBack {
+    lender: Arc<Lender>,
+    shards: Vec<Arc<ShardHandle>>,
+}
+
+impl Relief for GiveBack {
+    fn evict(&self, size: usize) -> usize {
+        self.lender.evict(size)
+    }
+
+    fn pressure(&self) {
+        self.shards.iter().for_each(|shard| shard.send(Message::Pressure));
+    }
+}
+
+impl Core {
+    /// Recovers the store on the ground's disk, or creates one: then `measure` says how durable writes are made. `use_`
+    /// is told, once it is known.
+    pub(crate) fn open(
+        ground: Ground,
+        options: &Options,
+        meta_options: MetaOptions,
+        measure: &dyn Fn() -> DurablePrimitive,
+        tell: &dyn Fn(DurablePrimitive),
+    ) -> Result<Opened> {
+        options.check()?;
+        let Ground { disk, environment, memory, gate, shards } = ground;
+        let budget = budget(options.memory_budget, shards)?;
+        let begun = environment.monotonic_ns();
+        let mut store = if ManifestStore::exists(&*disk)? {
+            ManifestStore::load(Arc::clone(&disk), Arc::clone(&environment))?
+        } else if options.create {
+            ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), measure())?
+        } else {
+            return Err(Error::new(ErrorKind::NotFound, "the directory holds no store, and the options say not to create one"));
+        };
+        tell(store.image().durable);
+        let cache = budget.total / 8;
+        let recovered = recover(&mut store, RecoveryOptions { shards, cache }, &mut ())?;
+        let meta = MetaStore::open(store, meta_options)?;
+
+        let pool = Pool::new(budget, memory);
+        let lender = Arc::new(Lender::new(Arc::clone(&pool)));
+        let handles: Vec<Arc<ShardHandle>> = (0..shards).map(|_| Arc::new(ShardHandle::new())).collect();
+        pool.set_relief(Box::new(GiveBack { lender: Arc::clone(&lender), shards: handles.clone() }));
+        let identity = JournalIdentity { store: meta.image().store, set: recovered.set, shard: 0 };
+        let shards = handles.iter().enumerate().map(|(number, handle)| {
+            let identity = JournalIdentity { shard: number as u32, ..identity };
+            let keeper: Arc<dyn Keep> = Arc::clone(&lender) as Arc<dyn Keep>;
+            let config = shard_config(identity, options, &pool, &environment, keeper)?;
+            Ok(Shard::new(config, Arc::clone(handle)))
+        });
+        let shards = shards.collect::<Result<Vec<Shard>>>()?;
+
+        let common = Arc::new(Common {
+            gate: Arc::new(gate),
+            environment: Arc::clone(&environment),
+            lender,
+            shards: handles,
+            metadata: OnceLock::new(),
+        });
+        let topics = topics(&meta, &recovered, &common);
+        let duration = Duration::from_nanos(environment.monotonic_ns().saturating_sub(begun));
+        let recovery = RecoveryReport::new(&recovered, duration, |id| {
+            meta.image().topics.get(&id).map_or_else(String::new, |topic| topic.name.clone())
+        });
+        let core = Core {
+            common,
+            pool,
+            topics: RwLock::new(topics),
+            default_durability: options.durability,
+            store: identity.store,
+            primitive: meta.image().durable,
+            recovery,
+            recovered,
+        };
+        Ok(Opened { core, shards, meta })
+    }
+
+    /// Says who executes changes to the metadata. Once, before anything else is called.
+    pub(crate) fn set_metadata(&self, metadata: Box<dyn Metadata>) {
+        let first = self.common.metadata.set(metadata).is_ok();
+        assert!(first, "the metadata is given once");
+    }
+
+    pub(crate) fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    pub(crate) fn store(&self) -> u64 {
+        self.store
+    }
+
+    pub(crate) fn primitive(&self) -> DurablePrimitive {
+        self.primitive
+    }
+
+    pub(crate) fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// What recovery found, row by row.
+    pub(crate) fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    pub(crate) fn create_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
+        self.common.gate.check()?;
+        name::check(name)?;
+        options.check()?;
+        let durability = options.durability.unwrap_or(self.default_durability);
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        if topics.contains_key(name) {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("topic {name:?} exists already")));
+        }
+        let order = MetaOrder::CreateTopic { name: name.to_owned(), partitions: options.partitions, durability };
+        let MetaDone::TopicCreated { topic: id } = self.common.order(order)? else {
+            return Err(Error::new(ErrorKind::Panic, "the answer to the creation of a topic is another's"));
+        };
+        let state = TopicState::new(id, name, durability, options.partitions, &self.common);
+        let topic = Topic::new(Arc::new(state));
+        topics.insert(name.to_owned(), topic.clone());
+        Ok(topic)
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Result<Topic> {
+        self.common.gate.check()?;
+        self.by_name().get(name).cloned().ok_or_else(|| not_found(name))
+    }
+
+    fn by_name(&self) -> RwLockReadGuard<'_, BTreeMap<String, Topic>> {
+        // The map is whole between any two statements that change it.
+        self.topics.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All topics, by name.
+    pub(crate) fn handles(&self) -> Vec<Topic> {
+        self.by_name().values().cloned().collect()
+    }
+
+    pub(crate) fn topics(&self) -> Result<Vec<TopicDescription>> {
+        self.common.gate.check()?;
+        Ok(self.handles().iter().map(|topic| topic.state().describe()).collect())
+    }
+
+    pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
+        self.common.gate.check()?;
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let topic = topics.get(name).cloned().ok_or_else(|| not_found(name))?;
+        let result = topic.state().delete();
+        // Also after a failure: its appends are over, and whether it is gone the next open tells.
+        topics.remove(name);
+        result
+    }
+
+    /// Refuses calls from now on, and has the shards make everything durable, seal, and end. `false`: somebody did
+    /// before.
+    pub(crate) fn begin_close(&self) -> bool {
+        if !self.common.gate.shut() {
+            return false;
+        }
+        for partition in self.partitions() {
+            partition.tail().fail(closed());
+        }
+        self.common.shards.iter().for_each(|shard| shard.send(Message::Close));
+        true
+    }
+
+    /// The shards have ended: whoever still waits for something gets to know that it will not come.
+    pub(crate) fn finish_close(&self) {
+        self.common.shards.iter().for_each(|shard| shard.fail(&closed()));
+        self.partitions().iter().for_each(|partition| partition.fail(&closed()));
+    }
+
+    fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.handles().iter().flat_map(|topic| topic.state().used()).collect()
+    }
+}
+
+fn not_found(name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no topic {name:?}"))
+}
+
+/// Divides the memory, or says how much it takes.
+fn budget(total: u64, shards: u32) -> Result<Budget> {
+    // Journal writes of every shard, and one extent that is read when nothing else is left.
+    let reserve = shards as usize * JOURNAL_IN_FLIGHT_MAX * JOURNAL_WRITE_MAX + 2 * BLOCK_MAX;
+    let least = Budget::least_total(reserve) as u64;
+    if total < least {
+        let message = format!(
+            "option memory_budget is {total}; allowed with {shards} shards are {least} to {MEMORY_BUDGET_MAX}, or \
+             fewer shards"
+        );
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
+    }
+    let total = usize::try_from(total).map_err(|_| Error::new(ErrorKind::InvalidArgument, "memory_budget is beyond this machine"))?;
+    Ok(Budget::new(total, reserve))
+}
+
+fn shard_config(
+    identity: JournalIdentity,
+    options: &Options,
+    pool: &Arc<Pool>,
+    environment: &Arc<dyn Environment>,
+    keeper: Arc<dyn Keep>,
+) -> Result<ShardConfig> {
+    let staging = (0..JOURNAL_IN_FLIGHT_MAX).map(|_| {
+        Block::take(pool, Share::Reserve, Generation(0), 0, JOURNAL_WRITE_MAX)
+            .ok_or_else(|| Error::new(ErrorKind::NoMemory, "the system has no memory for the journal's staging"))
+    });
+    Ok(ShardConfig {
+        identity,
+        journal_files: JOURNAL_FILES,
+        staging: staging.collect::<Result<Vec<_>>>()?,
+        first_segment: FIRST_SEGMENT.clamp(SEGMENT_MIN, options.segment_size),
+        largest_segment: options.segment_size,
+        depth: DEPTH,
+        pool: Arc::clone(pool),
+        environment: Arc::clone(environment),
+        keeper,
+        quiet_after: QUIET_AFTER,
+    })
+}
+
+/// The topics of the manifest, with the partitions that recovery found.
+fn topics(meta: &MetaStore, recovered: &Recovered, common: &Arc<Common>) -> BTreeMap<String, Topic> {
+    let mut topics = BTreeMap::new();
+    for (id, topic) in &meta.image().topics {
+        let state = TopicState::new(*id, &topic.name, topic.durability, topic.partitions, common);
+        let of_topic = PartitionId { topic: *id, partition: 0 }..=PartitionId { topic: *id, partition: u32::MAX };
+        for (partition, found) in recovered.partitions.range(of_topic) {
+            state.install(partition_of(*partition, found, &state));
+        }
+        topics.insert(topic.name.clone(), Topic::new(Arc::new(state)));
+    }
+    topics
+}
+
+fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState) -> Partition {
+    let segments = found.segments.iter().map(|(segment, end)| {
+        Arc::new(Segment::sealed(
+            id,
+            segment.sequence,
+            segment.generation,
+            segment.base_offset,
+            segment.base_time,
+            segment.capacity,
+            Prefix { position: end.position, offset: end.offset },
+            end.time,
+        ))
+    });
+    let start = TailStart {
+        partition: id,
+        durability: topic.durability,
+        next_offset: found.end_offset,
+        last_time: found.last_time,
+    };
+    let common = &topic.common;
+    let tail = Tail::new(start, Arc::clone(common.lender.pool()), Arc::new(Chain::new(segments.collect())));
+    let partition = Partition::new(PartitionStart {
+        topic: Arc::clone(&topic.name),
+        tail,
+        shard: Arc::clone(common.shard_of(id)),
+        log_start: found.log_start,
+        damaged: found.damaged.iter().map(|damage| damage.start..damage.end).collect(),
+    });
+    if let Some(damage) = found.damaged.first() {
+        let range = partition.damage(damage.start, damage.end);
+        partition.fail(&Error::corrupt(range, "recovery found acknowledged records missing or damaged"));
+    } else if let Some(error) = &found.unavailable {
+        partition.fail(error);
+    }
+    partition
+}
+
+/// The number of shards that an option means on this machine.
+pub(super) fn shards_for(option: Option<u32>, cores: usize) -> u32 {
+    option.unwrap_or_else(|| u32::try_from(cores / 4).unwrap_or(u32::MAX).clamp(1, 8))
+}
+
+/// Names a topic for messages.
+pub(super) fn topic_name(meta: &MetaStore, id: TopicId) -> String {
+    meta.image().topics.get(&id).map_or_else(|| format!("#{}", id.0), |topic| topic.name.clone())
+}

@@ -1,0 +1,152 @@
+//! Opening an engine on the operating system, and closing it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::core::{Core, Ground, Opened, shards_for};
+use super::info::Info;
+use super::options::{Options, Runtime};
+use crate::error::{Error, ErrorKind, Result};
+use crate::gate::Gate;
+use crate::ids::DurablePrimitive;
+use crate::io::fork::ForkGuard;
+use crate::io::lock::StoreLock;
+use crate::io::os::{OsDisk, OsEnvironment};
+use crate::io::{Disk, Environment};
+use crate::manifest::{MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse};
+use crate::runtime::{Choice, DeviceMemory, Doorbell, Helper, Running, Settings, Thread, start};
+use crate::topic::Metadata;
+
+type MetaHelper = Helper<MetaRequest, MetaResponse>;
+
+/// What an engine has of the operating system.
+pub(super) struct Host {
+    path: PathBuf,
+    disk: Arc<OsDisk>,
+    runtime: &'static str,
+    runtime_reason: String,
+    durable_reason: String,
+    shards: u32,
+    memory_budget: u64,
+    guard: ForkGuard,
+    /// Taken by close.
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    running: Running,
+    helper: Arc<MetaHelper>,
+    lock: StoreLock,
+}
+
+struct Orders(Arc<MetaHelper>);
+
+impl Metadata for Orders {
+    fn order(&self, order: MetaOrder) -> Result<MetaDone> {
+        self.0.call(MetaRequest { ticket: 0, order })?.result
+    }
+}
+
+/// Opens a store and starts its threads.
+pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
+    options.check()?;
+    let guard = ForkGuard::new();
+    let disk = Arc::new(OsDisk::open(path, options.create, options.trust_shared_directory)?);
+    let lock = StoreLock::acquire(&disk, options.lock_timeout)?;
+    let environment: Arc<dyn Environment> = Arc::new(OsEnvironment);
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let shards = shards_for(options.shards, cores);
+    let reason = Mutex::new(String::from("chosen when the store was created"));
+    let ground = Ground {
+        disk: Arc::clone(&disk) as Arc<dyn Disk>,
+        environment: Arc::clone(&environment),
+        memory: Box::new(DeviceMemory),
+        gate: Gate::new(Some(Box::new(move || guard.forked()))),
+        shards,
+    };
+    let measure = || {
+        let choice = disk.measure_durable();
+        *reason.lock().unwrap_or_else(PoisonError::into_inner) = choice.reason;
+        choice.primitive
+    };
+    let opened = Core::open(ground, options, MetaOptions::default(), &measure, &|primitive| disk.set_durable(primitive));
+    let Opened { core, shards: machines, mut meta } = opened.map_err(|e| e.context(path.display()))?;
+
+    let helper = Arc::new(MetaHelper::start(Box::new(move |requests| meta.run(requests)))?);
+    core.set_metadata(Box::new(Orders(Arc::clone(&helper))));
+    let mut threads = Vec::new();
+    for (machine, handle) in machines.into_iter().zip(&core.common().shards) {
+        let doorbell = Doorbell::make()?;
+        handle.set_waker(Arc::clone(&doorbell) as Arc<dyn crate::shard::Wake>);
+        threads.push(Thread::new(machine, doorbell));
+    }
+    let settings = Settings {
+        choice: match options.runtime {
+            Runtime::Auto => Choice::Auto,
+            Runtime::Uring => Choice::Uring,
+            Runtime::Posix => Choice::Posix,
+        },
+        lock: Some(lock.raw_fd()),
+        primitive: core.primitive(),
+        pin_cores: options.pin_cores,
+    };
+    let running = start(settings, threads, &helper, &environment).inspect_err(|_| helper.end())?;
+    let host = Host {
+        path: path.to_owned(),
+        runtime: running.name(),
+        runtime_reason: running.reason().to_owned(),
+        durable_reason: reason.into_inner().unwrap_or_else(PoisonError::into_inner),
+        disk,
+        shards,
+        memory_budget: options.memory_budget,
+        guard,
+        threads: Mutex::new(Some(Threads { running, helper, lock })),
+    };
+    Ok((core, host))
+}
+
+impl Host {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn info(&self, core: &Core) -> Info {
+        let facts = self.disk.facts();
+        Info {
+            path: self.path.clone(),
+            store_id: core.store(),
+            runtime: self.runtime,
+            runtime_reason: self.runtime_reason.clone(),
+            shards: self.shards,
+            durable_primitive: match self.disk.durable() {
+                DurablePrimitive::DurableWrite => "durable write",
+                DurablePrimitive::WriteThenSync => "write then sync",
+            },
+            durable_reason: self.durable_reason.clone(),
+            alignment: facts.alignment,
+            direct_io: facts.direct_io,
+            direct_io_reason: facts.reason.clone(),
+            memory_budget: self.memory_budget,
+            recovery: core.recovery().clone(),
+        }
+    }
+
+    /// Ends everything. The store is marked clean if all of it is whole on the device.
+    pub(super) fn close(&self, core: &Core) -> Result<()> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Threads { running, helper, lock }) = threads else { return Ok(()) };
+        if self.guard.forked() {
+            // Threads, lock and store are the parent's.
+            std::mem::forget((running, helper, lock));
+            let message = "the engine belongs to the process that this one was forked from";
+            return Err(Error::new(ErrorKind::Forked, message));
+        }
+        core.begin_close();
+        running.join();
+        core.finish_close();
+        let closed = helper.call(MetaRequest { ticket: 0, order: MetaOrder::CloseClean }).and_then(|done| done.result);
+        helper.end();
+        lock.release();
+        closed.map(|_| ()).map_err(|error| error.context("closing the store"))
+    }
+}

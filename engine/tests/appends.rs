@@ -1,0 +1,234 @@
+//! Appends and reads of the public API.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{LONG, open, read_all, topic, values};
+use thalweg::{AppendOptions, Durability, ErrorKind, Record, RecordHeader, Runtime, Start, Target, TopicOptions};
+
+for_each_runtime! {
+    fn what_is_appended_is_read_back_now_and_after_reopening(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let headers = [RecordHeader::new("trace", "abc"), RecordHeader::null("empty"), RecordHeader::new("trace", "")];
+        let records = [
+            Record::new("plain"),
+            Record::new("keyed").key("k").timestamp(1_291_191_960_000),
+            Record::tombstone("gone"),
+            Record::new("").key(""),
+            Record::new("headed").headers(&headers).timestamp(-5),
+        ];
+        let check = |topic: &thalweg::Topic| {
+            let all = read_all(topic, 0, 0, 1 << 20);
+            assert_eq!(all.len(), 5);
+            assert_eq!(all.iter().map(|r| r.offset).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+            assert_eq!((all[0].key.as_deref(), all[0].value.as_deref()), (None, Some(&b"plain"[..])));
+            assert_eq!(all[1].timestamp, 1_291_191_960_000);
+            assert_eq!((all[2].key.as_deref(), all[2].value.as_deref()), (Some(&b"gone"[..]), None));
+            assert_eq!((all[3].key.as_deref(), all[3].value.as_deref()), (Some(&b""[..]), Some(&b""[..])));
+            let named: Vec<_> = all[4].headers.iter().map(|(n, v)| (n.as_str(), v.as_deref())).collect();
+            assert_eq!(named, [("trace", Some(&b"abc"[..])), ("empty", None), ("trace", Some(&b""[..]))]);
+            assert_eq!(all[4].timestamp, -5);
+        };
+        {
+            let engine = open(dir.path(), runtime);
+            let topic = topic(&engine, 1);
+            let one = topic.append(&records[0]).expect("appended");
+            assert_eq!((one.partition, one.base_offset, one.count), (0, 0, 1));
+            let rest = topic.append_batch(Target::Partition(0), &records[1..]).expect("appended");
+            assert_eq!((rest.base_offset, rest.count, rest.next_offset()), (1, 4, 5));
+            check(&topic);
+            engine.close().expect("closed");
+        }
+        let engine = open(dir.path(), runtime);
+        assert!(engine.info().recovery.clean);
+        check(&engine.topic("t").expect("it is still there"));
+    }
+
+    fn offsets_out_of_range_are_errors_and_the_high_watermark_is_not(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 2);
+        assert!(topic.read(0, 0, 100).expect("never appended to").is_empty());
+        assert_eq!(topic.read(0, 1, 100).expect_err("beyond").kind(), ErrorKind::OutOfRange);
+        topic.append_batch(Target::Partition(1), &[Record::new("a"), Record::new("b")]).expect("appended");
+        let batch = topic.read(1, 1, 0).expect("in the middle of a batch");
+        assert_eq!((batch.len(), batch.next_offset()), (1, 2));
+        assert_eq!(batch.iter().map(|r| r.offset).collect::<Vec<_>>(), [1]);
+        let end = topic.read(1, 2, 100).expect("at the watermark");
+        assert_eq!((end.is_empty(), end.next_offset()), (true, 2));
+        let error = topic.read(1, 3, 100).expect_err("beyond");
+        assert_eq!(error.kind(), ErrorKind::OutOfRange);
+        assert!(error.message().contains('3') && error.message().contains("0..2"), "{error}");
+        assert_eq!(topic.read(2, 0, 100).expect_err("no such partition").kind(), ErrorKind::NotFound);
+        let append = topic.append_batch(Target::Partition(2), &[Record::new("x")]);
+        assert_eq!(append.expect_err("no such partition").kind(), ErrorKind::NotFound);
+    }
+
+    fn batches_go_where_they_are_sent(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 4);
+        let by_key = topic.append_batch(Target::Key(b"21"), &[Record::new("x")]).expect("appended");
+        assert_eq!(by_key.partition, ((-973_932_308_i32 & 0x7fff_ffff) % 4) as u32);
+        assert_eq!(by_key.partition, topic.partition_of(b"21"));
+        let keyed = topic.append(&Record::new("y").key("21")).expect("appended");
+        assert_eq!((keyed.partition, keyed.base_offset), (by_key.partition, 1));
+        let turns: Vec<u32> = (0..8)
+            .map(|_| topic.append_batch(Target::RoundRobin, &[Record::new("z")]).expect("appended").partition)
+            .collect();
+        for partition in 0..4 {
+            assert_eq!(turns.iter().filter(|p| **p == partition).count(), 2, "{turns:?}");
+        }
+    }
+
+    fn a_list_with_mixed_keys_is_split_and_keeps_the_order_of_each_key(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 3);
+        let keys: Vec<String> = (0..30).map(|i| format!("key-{}", i % 10)).collect();
+        let texts: Vec<String> = (0..30).map(|i| i.to_string()).collect();
+        let mut records: Vec<Record> = keys.iter().zip(&texts).map(|(k, v)| Record::new(v).key(k)).collect();
+        records.push(Record::new("no key"));
+        let parts = topic.append_split(&records);
+        let parts: Vec<_> = parts.into_iter().map(|part| part.expect("appended")).collect();
+        assert!(parts.len() <= 4);
+        assert_eq!(parts.iter().map(|p| p.count).sum::<u32>(), 31);
+        for key in 0..10 {
+            let key = format!("key-{key}");
+            let all = read_all(&topic, topic.partition_of(key.as_bytes()), 0, 1 << 20);
+            let of_key: Vec<_> = all.iter().filter(|r| r.key.as_deref() == Some(key.as_bytes())).collect();
+            let numbers: Vec<u32> = of_key
+                .iter()
+                .map(|r| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).parse().expect("a number"))
+                .collect();
+            assert!(numbers.len() == 3 && numbers.is_sorted(), "{key}: {numbers:?}");
+        }
+        assert!(topic.append_split(&[]).is_empty());
+    }
+
+    fn waiting_reads_see_an_append_and_end_with_their_time(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let begin = Instant::now();
+        let nothing = topic.read_wait(0, 0, 100, Some(Duration::from_millis(30))).expect("no error");
+        assert!(nothing.is_empty() && begin.elapsed() >= Duration::from_millis(30));
+        let other = topic.clone();
+        let reader = std::thread::spawn(move || {
+            let batch = other.read_wait(0, 0, 100, Some(LONG)).expect("no error");
+            batch.iter().next().and_then(|r| r.value.map(<[u8]>::to_vec))
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        common::append(&topic, "late");
+        assert_eq!(reader.join().expect("no panic").as_deref(), Some(&b"late"[..]));
+    }
+
+    fn readers_start_where_they_are_told_and_follow(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        for i in 0..10 {
+            common::append(&topic, &i.to_string());
+        }
+        let first = |start| {
+            let mut reader = topic.reader(0, start).expect("a reader");
+            let batch = reader.next(1, Some(Duration::ZERO)).expect("no error");
+            batch.iter().next().map(|r| r.offset)
+        };
+        assert_eq!(first(Start::Earliest), Some(0));
+        assert_eq!(first(Start::Offset(7)), Some(7));
+        assert_eq!(first(Start::Latest), None);
+        let mut latest = topic.reader(0, Start::Latest).expect("a reader");
+        assert_eq!(latest.offset(), 10);
+        common::append(&topic, "new");
+        assert_eq!(latest.next(1, Some(LONG)).expect("no error").next_offset(), 11);
+        let mut all = topic.reader(0, Start::Earliest).expect("a reader");
+        let mut seen = 0;
+        while seen < 11 {
+            seen += all.next(200, Some(LONG)).expect("no error").len();
+        }
+        assert_eq!(topic.reader(0, Start::Offset(12)).err().map(|e| e.kind()), Some(ErrorKind::OutOfRange));
+        all.seek(Start::Offset(3)).expect("in range");
+        assert_eq!(all.next(1, None).expect("no error").iter().next().map(|r| r.offset), Some(3));
+    }
+
+    fn many_threads_append_and_every_batch_is_whole_and_in_order(runtime: Runtime) {
+        const THREADS: u64 = 8;
+        const BATCHES: u64 = 200;
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = Arc::new(open(dir.path(), runtime));
+        let topic = topic(&engine, 2);
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let topic = topic.clone();
+                std::thread::spawn(move || {
+                    for batch in 0..BATCHES {
+                        // From a few bytes to beyond what is copied inside the append lock.
+                        let size = if batch % 50 == 49 { 9000 } else { 20 };
+                        let texts: Vec<Vec<u8>> = (0..3u64)
+                            .map(|i| {
+                                let mut text = format!("{thread} {batch} {i} ").into_bytes();
+                                text.resize(size, b'.');
+                                text
+                            })
+                            .collect();
+                        let records: Vec<Record> = texts.iter().map(Record::new).collect();
+                        let partition = (thread % 2) as u32;
+                        topic.append_batch(Target::Partition(partition), &records).expect("appended");
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        for partition in 0..2 {
+            let values = values(&topic, partition);
+            assert_eq!(values.len() as u64, THREADS / 2 * BATCHES * 3);
+            let mut next = [0u64; THREADS as usize];
+            for batch in values.chunks(3) {
+                let parse = |v: &Vec<u8>| -> Vec<u64> {
+                    let text = String::from_utf8_lossy(v).into_owned();
+                    text.split(' ').take(3).map(|n| n.parse().expect("a number")).collect()
+                };
+                let first = parse(&batch[0]);
+                for (i, value) in batch.iter().enumerate() {
+                    assert_eq!(parse(value), [first[0], first[1], i as u64]);
+                }
+                assert_eq!(first[1], next[first[0] as usize]);
+                next[first[0] as usize] += 1;
+            }
+        }
+    }
+
+    fn weaker_modes_are_acknowledged_early_and_visible_as_their_topic_says(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let durable = topic(&engine, 1);
+        let early = AppendOptions::default().durability(Durability::LoseOnKill);
+        let ticket = durable.submit(Target::Partition(0), &[Record::new("early")], early).expect("submitted");
+        assert!(ticket.is_durable().expect("no failure"), "acknowledged as soon as it is in memory");
+        assert_eq!(ticket.wait(Some(Duration::ZERO)).expect("acknowledged").base_offset, 0);
+        let batch = durable.read_wait(0, 0, 100, Some(LONG)).expect("no error");
+        assert_eq!(batch.len(), 1, "visible once durable, without another append");
+
+        for mode in [Durability::LoseOnKill, Durability::LoseOnPowerCut] {
+            let options = TopicOptions::default().durability(mode);
+            let weak = engine.create_topic(mode.as_str(), options).expect("the name is free");
+            let append = weak.append(&Record::new("w")).expect("appended");
+            assert_eq!(append.base_offset, 0);
+            assert_eq!(weak.read(0, 0, 100).expect("no error").len(), 1, "the watermark follows the mode");
+            let strong = AppendOptions::default().durability(Durability::Durable);
+            let ticket = weak.submit(Target::Partition(0), &[Record::new("s")], strong).expect("submitted");
+            assert_eq!(ticket.wait(Some(LONG)).expect("durable").base_offset, 1);
+            assert_eq!(weak.describe().expect("it is there").durability, mode);
+        }
+        drop((durable, ticket));
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        for mode in [Durability::LoseOnKill, Durability::LoseOnPowerCut] {
+            let weak = engine.topic(mode.as_str()).expect("it is there");
+            assert_eq!(values(&weak, 0), [b"w", b"s"], "a clean close keeps everything");
+        }
+    }
+}

@@ -54,7 +54,7 @@ mod sim;
 
 pub use durability::Durability;
 #[cfg(not(loom))]
-pub use engine::{Engine, Info, Options, RecoveryReport, Runtime};
+pub use engine::{Engine, Info, Options, RecoveryReport, Runtime, VerifyReport};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
 #[cfg(not(loom))]
@@ -62,4 +62,4 @@ pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, 
 #[cfg(not(loom))]
 pub use reader::{Batch, Reader, Records, Start};
 #[cfg(not(loom))]
-pub use topic::{PartitionDescription, Topic, TopicDescription, TopicOptions};
+pub use topic::{FrameInfo, PartitionDescription, Topic, TopicDescription, TopicOptions};

@@ -4,15 +4,17 @@ pub(crate) mod core;
 mod info;
 mod open;
 mod options;
+mod verify;
 
 use std::path::Path;
 
 use self::core::Core;
-use crate::error::Result;
+use crate::error::{DamagedRange, Result};
 use crate::topic::{Topic, TopicDescription, TopicOptions};
 pub use info::{Info, RecoveryReport};
 use open::Host;
 pub use options::{Options, Runtime};
+pub use verify::VerifyReport;
 
 /// A store, opened: topics to append to and read from, and the threads that make it so.
 ///
@@ -98,6 +100,18 @@ impl Engine {
     /// open tells whether it is gone.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
         self.core.delete_topic(name)
+    }
+
+    /// Reads everything that is on the device, and checks every checksum and every offset. `tell` gets each damaged
+    /// range as it is found, those that recovery found among them; the report has them all. Appends and reads go on
+    /// meanwhile. Reads past the cache, with as much memory as one read of the largest batch takes.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) if batches that are held leave no memory for it. Damage is no
+    /// error of this call.
+    pub fn verify(&self, mut tell: impl FnMut(&DamagedRange)) -> Result<VerifyReport> {
+        self.core.common().gate.check()?;
+        self.core.verify(&mut tell)
     }
 
     /// Makes everything that was appended durable, ends the threads, and marks the store as cleanly closed. Waits for

@@ -159,7 +159,7 @@ impl Lender {
     }
 }
 
-fn take(lender: &Lender, share: Share, segment: &Segment, start: u64, end: u64) -> Option<Arc<Block>> {
+pub(super) fn take(lender: &Lender, share: Share, segment: &Segment, start: u64, end: u64) -> Option<Arc<Block>> {
     let size = (end - start).next_multiple_of(SECTOR) as usize;
     Block::take(&lender.pool, share, segment.generation, start, size)
 }
@@ -200,7 +200,7 @@ pub(super) fn request(partition: &Partition, segment: &Arc<Segment>, extent: &Ar
     });
 }
 
-fn damage_of(segment: &Segment, index: &Index, extent: &Extent, bytes: &[u8]) -> Vec<Damage> {
+pub(super) fn damage_of(segment: &Segment, index: &Index, extent: &Extent, bytes: &[u8]) -> Vec<Damage> {
     let landmark = |entry: crate::segment::IndexEntry| Landmark {
         position: entry.position(),
         offset: segment.base_offset + u64::from(entry.relative_offset),

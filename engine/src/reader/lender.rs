@@ -218,7 +218,7 @@ fn segment_at(partition: &Partition, cursor: &mut Cursor) -> Result<Option<Arc<S
 }
 
 /// The block in memory that holds `position`, and where its frames below `limit` end.
-fn resident(segment: &Segment, position: u64, limit: u64) -> Option<(Arc<Block>, u64)> {
+pub(super) fn resident(segment: &Segment, position: u64, limit: u64) -> Option<(Arc<Block>, u64)> {
     let blocks = segment.blocks();
     let after = blocks.partition_point(|block| block.position() <= position);
     let block = blocks[..after].last()?;

@@ -12,9 +12,11 @@ mod lender;
 #[allow(clippy::module_inception, reason = "the noun of this level")]
 mod reader;
 mod rebuild;
+mod survey;
 mod walk;
 
 pub use batch::{Batch, Records};
 pub(crate) use lender::{Attempt, Cursor, Lender};
 pub(crate) use reader::Source;
+pub(crate) use survey::Surveyed;
 pub use reader::{Reader, Start};

@@ -1,6 +1,7 @@
 //! Topics: named sets of partitions.
 
 mod describe;
+mod dump;
 pub(crate) mod name;
 mod options;
 mod state;
@@ -8,6 +9,7 @@ mod state;
 mod topic;
 
 pub use describe::{PartitionDescription, TopicDescription};
+pub use dump::FrameInfo;
 pub use options::TopicOptions;
 pub(crate) use state::{Common, Metadata, TopicState};
 pub use topic::Topic;

@@ -1,8 +1,10 @@
 //! The handle of a topic.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::describe::TopicDescription;
+use super::dump::FrameInfo;
 use super::options::check_partitions;
 use super::state::TopicState;
 use crate::error::Result;
@@ -190,6 +192,21 @@ impl Topic {
     pub fn describe(&self) -> Result<TopicDescription> {
         self.state.check()?;
         Ok(self.state.describe())
+    }
+
+    /// Shows the frames of a partition as they stand in its segments, beginning with the one that holds the offset
+    /// `from`, until `visit` breaks off. What is on the device is read from there, past the cache, and checked; damage
+    /// is shown in its place.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
+    pub fn dump_frames(
+        &self,
+        partition: u32,
+        from: u64,
+        mut visit: impl FnMut(&FrameInfo) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.state.dump_frames(partition, from, &mut visit)
     }
 
     /// Raises the number of partitions to `total`, at most 65,536. Keys may belong to other partitions from then on;

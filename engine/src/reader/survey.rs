@@ -1,0 +1,142 @@
+//! Going through all frames of a segment, as they are on the device: for verification, and for people who look.
+
+use std::ops::ControlFlow;
+
+use super::bounds::extent_at;
+use super::check::Damage;
+use super::cold::{damage_of, request, take};
+use super::extent::{Extent, Look};
+use super::lender::{Found, Lender, full, resident};
+use crate::buffer::Share;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::frame::{self, FrameError, Header};
+use crate::partition::Partition;
+use crate::segment::{Index, SEGMENT_DATA_START, Segment};
+use crate::sync::Arc;
+
+/// What stands at a position.
+pub(crate) enum Surveyed<'a> {
+    Frame(u64, Header),
+    Damage(&'a Damage),
+    /// The device refused to give what lies between these offsets.
+    Refused(u64, u64, Error),
+}
+
+type Visit<'a> = &'a mut dyn FnMut(Surveyed<'_>) -> ControlFlow<()>;
+
+impl Lender {
+    /// Goes through the visible frames of a segment from the block that holds `offset`. What is on the device is read
+    /// from there, past the cache; only what is not there yet is looked at in memory.
+    pub(crate) fn survey(
+        &self,
+        partition: &Partition,
+        segment: &Arc<Segment>,
+        offset: u64,
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let limit = partition.visible(segment);
+        let mut index = self.index_now(partition, segment)?;
+        let relative = u32::try_from(offset.saturating_sub(segment.base_offset)).unwrap_or(u32::MAX);
+        let mut position = index.lookup_offset(relative).map_or(SEGMENT_DATA_START, |entry| entry.position());
+        while position < limit.position {
+            let flow = match extent_at(&index, position, segment.device_end().min(limit.position)) {
+                Some((start, end)) => {
+                    let read = self.survey_extent(partition, segment, &index, (start, end), visit)?;
+                    position = end;
+                    let Some(flow) = read else {
+                        // The index led astray and was made anew.
+                        (index, position) = (self.index_now(partition, segment)?, start);
+                        continue;
+                    };
+                    flow
+                }
+                None => {
+                    let Some((block, end)) = resident(segment, position, limit.position) else { break };
+                    let from = (position - block.position()) as usize;
+                    // SAFETY: frames below the visible prefix never change again.
+                    let bytes = unsafe { block.bytes(from, (end - position) as usize) };
+                    let flow = frames(bytes, segment, position, visit);
+                    position = end;
+                    flow
+                }
+            };
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn index_now(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Arc<Index>> {
+        loop {
+            match self.index(partition, segment)? {
+                Found::There(index) => return Ok(index),
+                Found::Wait(extent) => extent.wait(None),
+            };
+        }
+    }
+
+    /// `None`: there was damage, and the index that led to it was wrong.
+    fn survey_extent(
+        &self,
+        partition: &Partition,
+        segment: &Arc<Segment>,
+        index: &Index,
+        (start, end): (u64, u64),
+        visit: Visit<'_>,
+    ) -> Result<Option<ControlFlow<()>>> {
+        let block = take(self, Share::Cache, segment, start, end).or_else(|| take(self, Share::Reserve, segment, start, end));
+        let extent = Arc::new(Extent::loading(block.ok_or_else(|| full(partition))?, end));
+        request(partition, segment, &extent);
+        extent.wait(None);
+        let size = match extent.look() {
+            Ok(Look::Check(size)) => size,
+            Ok(_) => return Err(Error::new(ErrorKind::Panic, "an extent of one's own is checked by nobody else")),
+            Err(error) => {
+                let offset = |position: u64| {
+                    let entry = index.first_from(position).filter(|entry| entry.position() == position)?;
+                    Some(segment.base_offset + u64::from(entry.relative_offset))
+                };
+                let (first, next) = (offset(start), offset(end).unwrap_or(segment.published().offset));
+                return Ok(Some(visit(Surveyed::Refused(first.unwrap_or(segment.base_offset), next, error))));
+            }
+        };
+        // SAFETY: the read is over, and nobody writes the block again.
+        let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
+        let damage = damage_of(segment, index, &extent, bytes);
+        if !damage.is_empty() && self.distrust(partition, segment)? {
+            return Ok(None);
+        }
+        let mut position = start;
+        for damage in &damage {
+            let whole = (position - start) as usize..(damage.start - start) as usize;
+            if frames(&bytes[whole], segment, position, visit).is_break() || visit(Surveyed::Damage(damage)).is_break() {
+                return Ok(Some(ControlFlow::Break(())));
+            }
+            position = damage.end;
+        }
+        let rest = bytes.get((position - start) as usize..).unwrap_or_default();
+        Ok(Some(frames(rest, segment, position, visit)))
+    }
+}
+
+fn frames(bytes: &[u8], segment: &Segment, mut position: u64, visit: Visit<'_>) -> ControlFlow<()> {
+    let mut rest = bytes;
+    while let Some(header) = frame::trusted(rest, segment.base_offset) {
+        let Some(behind) = rest.get(header.size as usize..) else { break };
+        visit(Surveyed::Frame(position, header))?;
+        position += u64::from(header.size);
+        rest = behind;
+    }
+    ControlFlow::Continue(())
+}
+
+impl Damage {
+    /// Why, for people.
+    pub(crate) fn reason(&self) -> String {
+        match &self.why {
+            FrameError::Incomplete { .. } => "the file ends here".into(),
+            why => why.to_string(),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use core::ops::Range;
 use std::time::Instant;
 
+use crate::durability::Durability;
 use crate::error::{DamagedRange, Error, ErrorKind, Result};
 use crate::format::plan::Plan;
 use crate::format::record::Record;
@@ -13,7 +14,6 @@ use crate::segment::{Chain, Prefix, Segment};
 use crate::shard::{Message, ReadRequest, ShardHandle};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::tail::{Announce, Appended, Refusal, Tail, Watermark};
-use crate::durability::Durability;
 
 /// What a partition is made of at open, or when it is first used.
 pub(crate) struct PartitionStart {

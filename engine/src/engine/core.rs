@@ -2,7 +2,7 @@
 //! given. Real threads drive it in production, a schedule in the simulation.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::info::RecoveryReport;
@@ -97,7 +97,10 @@ impl Core {
         } else if options.create {
             ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), measure())?
         } else {
-            return Err(Error::new(ErrorKind::NotFound, "the directory holds no store, and the options say not to create one"));
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "the directory holds no store, and the options say not to create one",
+            ));
         };
         tell(store.image().durable);
         let cache = budget.total / 8;
@@ -262,7 +265,8 @@ fn budget(total: u64, shards: u32) -> Result<Budget> {
         );
         return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
-    let total = usize::try_from(total).map_err(|_| Error::new(ErrorKind::InvalidArgument, "memory_budget is beyond this machine"))?;
+    let total = usize::try_from(total)
+        .map_err(|_| Error::new(ErrorKind::InvalidArgument, "memory_budget is beyond this machine"))?;
     Ok(Budget::new(total, reserve))
 }
 

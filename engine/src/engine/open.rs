@@ -69,7 +69,8 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         *reason.lock().unwrap_or_else(PoisonError::into_inner) = choice.reason;
         choice.primitive
     };
-    let opened = Core::open(ground, options, MetaOptions::default(), &measure, &|primitive| disk.set_durable(primitive));
+    let opened =
+        Core::open(ground, options, MetaOptions::default(), &measure, &|primitive| disk.set_durable(primitive));
     let Opened { core, shards: machines, mut meta } = opened.map_err(|e| e.context(path.display()))?;
 
     let helper = Arc::new(MetaHelper::start(Box::new(move |requests| meta.run(requests)))?);

@@ -29,11 +29,7 @@ pub(crate) fn submit(
 
 /// Divides records by the partition that their keys belong to, in their order. Those without a key go together, by
 /// turns.
-pub(crate) fn split<'a>(
-    records: &[Record<'a>],
-    partitions: u32,
-    turns: &RoundRobin,
-) -> BTreeMap<u32, Vec<Record<'a>>> {
+pub(crate) fn split<'a>(records: &[Record<'a>], partitions: u32, turns: &RoundRobin) -> BTreeMap<u32, Vec<Record<'a>>> {
     let mut parts: BTreeMap<u32, Vec<Record<'a>>> = BTreeMap::new();
     let mut turn = None;
     for record in records {

@@ -172,7 +172,8 @@ impl Lender {
                 Some(pin) => Some(Batch::pinned(pin, at, &span, segment.base_offset, cursor.offset)),
                 None => {
                     span = walk::span(bytes, segment.base_offset, cursor.offset, max.min(COPY_MAX));
-                    let copied = self.copies.copy(&bytes[span.at..span.at + span.size]).ok_or_else(|| full(partition))?;
+                    let copied =
+                        self.copies.copy(&bytes[span.at..span.at + span.size]).ok_or_else(|| full(partition))?;
                     Some(Batch::copied(copied, &span, segment.base_offset, cursor.offset))
                 }
             };

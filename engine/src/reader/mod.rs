@@ -18,5 +18,5 @@ mod walk;
 pub use batch::{Batch, Records};
 pub(crate) use lender::{Attempt, Cursor, Lender};
 pub(crate) use reader::Source;
-pub(crate) use survey::Surveyed;
 pub use reader::{Reader, Start};
+pub(crate) use survey::Surveyed;

@@ -85,7 +85,8 @@ impl Lender {
         (start, end): (u64, u64),
         visit: Visit<'_>,
     ) -> Result<Option<ControlFlow<()>>> {
-        let block = take(self, Share::Cache, segment, start, end).or_else(|| take(self, Share::Reserve, segment, start, end));
+        let block =
+            take(self, Share::Cache, segment, start, end).or_else(|| take(self, Share::Reserve, segment, start, end));
         let extent = Arc::new(Extent::loading(block.ok_or_else(|| full(partition))?, end));
         request(partition, segment, &extent);
         extent.wait(None);
@@ -110,7 +111,8 @@ impl Lender {
         let mut position = start;
         for damage in &damage {
             let whole = (position - start) as usize..(damage.start - start) as usize;
-            if frames(&bytes[whole], segment, position, visit).is_break() || visit(Surveyed::Damage(damage)).is_break() {
+            if frames(&bytes[whole], segment, position, visit).is_break() || visit(Surveyed::Damage(damage)).is_break()
+            {
                 return Ok(Some(ControlFlow::Break(())));
             }
             position = damage.end;

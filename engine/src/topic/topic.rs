@@ -9,9 +9,7 @@ use super::options::check_partitions;
 use super::state::TopicState;
 use crate::error::Result;
 use crate::format::record::Record;
-use crate::producer::{
-    AppendOptions, Appended, CompletionQueue, Target, Ticket, partition_of, split, submit,
-};
+use crate::producer::{AppendOptions, Appended, CompletionQueue, Target, Ticket, partition_of, split, submit};
 use crate::reader::{Batch, Cursor, Reader, Source, Start};
 use crate::sync::Arc;
 
@@ -159,13 +157,7 @@ impl Topic {
     /// # Errors
     /// As [`read`](Topic::read); and what will keep the partition from ever showing more, as
     /// [`PartitionFailed`](crate::ErrorKind::PartitionFailed).
-    pub fn read_wait(
-        &self,
-        partition: u32,
-        offset: u64,
-        max_bytes: usize,
-        timeout: Option<Duration>,
-    ) -> Result<Batch> {
+    pub fn read_wait(&self, partition: u32, offset: u64, max_bytes: usize, timeout: Option<Duration>) -> Result<Batch> {
         self.source(partition)?.read_wait(&mut Cursor::new(offset), max_bytes, timeout)
     }
 

@@ -11,6 +11,8 @@ mod loom_tests;
 #[cfg(all(test, loom))]
 pub(crate) mod model;
 mod swap;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod wait;
 mod weaken;
 

@@ -4,6 +4,8 @@ mod block;
 mod budget;
 mod memory;
 mod pool;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub(crate) use block::{Block, Pin};
 pub(crate) use budget::{Budget, Share, Usage};

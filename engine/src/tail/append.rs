@@ -36,11 +36,13 @@ impl Tail {
         state.last_time = time;
         let end = current.prefix(state.next_offset);
         let generation = current.segment.generation;
-        if state.slots.complete_at_once(&current.segment, end) {
+        let published = state.slots.complete_at_once(&current.segment, end);
+        if published {
             self.watermark.mark(Durability::LoseOnKill).store(end.offset);
         }
         drop(guard);
-        if self.watermark.durability() == Durability::LoseOnKill {
+        // Where readers wait for what is durable, nobody waits for the publication of what is published at once.
+        if published && self.watermark.durability() == Durability::LoseOnKill {
             self.watermark.visible().waiters().wake(end.offset);
         }
         Ok(Appended { base_offset: stamp.base_offset, count, append_time: time, generation, end })

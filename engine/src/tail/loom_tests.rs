@@ -47,6 +47,10 @@ fn prepared(capacity: u64) -> PreparedSegment {
 }
 
 fn tail_with(memory: usize) -> Arc<Tail> {
+    tail_of(Durability::Durable, memory)
+}
+
+fn tail_of(durability: Durability, memory: usize) -> Arc<Tail> {
     let pool = Pool::new(Budget::new(memory, 0), Box::new(HeapMemory));
     let start =
         TailStart { partition: PartitionId::default(), durability: Durability::Durable, next_offset: 0, last_time: 0 };
@@ -303,6 +307,32 @@ fn loom_an_append_is_acknowledged() {
         shard.join().expect("no thread panics");
     });
 }
+
+/// In a topic that loses on a kill, a reader waits for records that a reservation holds up, or that are published at
+/// once: whoever publishes them wakes it.
+fn publication_wakes_readers() {
+    let tail = tail_of(Durability::LoseOnKill, 1 << 16);
+    append(&tail, 1).expect("there is room");
+    let reserver = {
+        let tail = Arc::clone(&tail);
+        thread::spawn(move || reserve_and_publish(&tail, 2))
+    };
+    let appender = {
+        let tail = Arc::clone(&tail);
+        thread::spawn(move || append(&tail, 3).map(|_| ()).expect("there is room"))
+    };
+    assert_eq!(tail.watermark().wait(Durability::LoseOnKill, 3, None), Ok(true));
+    assert_eq!(read(&tail.active()[0]), 3);
+    reserver.join().expect("no thread panics");
+    appender.join().expect("no thread panics");
+}
+
+#[test]
+fn loom_publication_wakes_readers() {
+    model(2, publication_wakes_readers);
+}
+
+needs!(loom_publication_needs_the_wakers_fence: publication_wakes_readers without WakerFences, 2);
 
 #[test]
 fn loom_pins_are_charged_once_and_given_back() {

@@ -5,9 +5,11 @@
 
 mod header;
 mod manifest;
+mod recovery;
 
 pub use header::header;
 pub use manifest::manifest;
+pub use recovery::recovery;
 
 /// Takes one byte off the front of an input.
 fn choice(data: &[u8]) -> (u8, &[u8]) {
@@ -22,7 +24,9 @@ mod tests {
     /// Every input of the committed corpora, and every crash that was ever found, stays survived.
     #[test]
     fn the_corpora_are_survived() {
-        for (target, run) in [("header", super::header as fn(&[u8])), ("manifest", super::manifest)] {
+        let targets =
+            [("header", super::header as fn(&[u8])), ("manifest", super::manifest), ("recovery", super::recovery)];
+        for (target, run) in targets {
             let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
             let mut inputs = 0;
             for entry in fs::read_dir(&path).expect("each target has a corpus") {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Edit;
-use crate::format::segment::SegmentHeader;
+use crate::format::segment::{SEGMENT_DATA_START, SegmentHeader};
 use crate::ids::{DurablePrimitive, Generation, Lsn, PartitionId, TopicId};
+use crate::limits::{SECTOR, SEGMENT_MAX};
 use crate::manifest::{SegmentEnd, Settled};
 
 /// The number of a journal's first write in every set.
@@ -126,6 +127,11 @@ impl Segment {
         matches!(self.state, SegmentState::Open { .. })
     }
 
+    fn check(&self, end: SegmentEnd) -> Result<()> {
+        let inside = (SEGMENT_DATA_START..=self.capacity).contains(&end.position) && end.offset >= self.base_offset;
+        if inside { Ok(()) } else { Err(strange("ends a segment outside of it")) }
+    }
+
     /// What a checkpoint would say of it.
     fn settled(&self, partition: PartitionId) -> Option<Settled> {
         let SegmentState::Open { settled: Some(SegmentEnd { position, offset, time }) } = self.state else {
@@ -235,8 +241,11 @@ impl Manifest {
                 }
                 topic.partitions = *partitions;
             }
-            Edit::Checkpoint { set, shard, lsn, entries } => self.checkpoint(*set, *shard, *lsn, entries),
+            Edit::Checkpoint { set, shard, lsn, entries } => self.checkpoint(*set, *shard, *lsn, entries)?,
             Edit::JournalSet { set, shards } => {
+                if *set < self.set || *set == u64::MAX {
+                    return Err(strange("goes back to an older journal"));
+                }
                 (self.set, self.shards) = (*set, *shards);
                 self.checkpoints.clear();
                 if self.kept.is_empty() {
@@ -269,6 +278,10 @@ impl Manifest {
                 if known.segments.contains_key(&sequence) {
                     return Err(strange("gives two segments one number"));
                 }
+                let whole = (SEGMENT_DATA_START..=SEGMENT_MAX).contains(&capacity) && capacity.is_multiple_of(SECTOR);
+                if !whole || sequence == u32::MAX {
+                    return Err(strange("names a segment that cannot exist"));
+                }
                 let state = SegmentState::Open { settled: None };
                 let segment = Segment { sequence, generation, base_offset, base_time, capacity, gap, state };
                 known.segments.insert(sequence, segment);
@@ -276,6 +289,7 @@ impl Manifest {
             Edit::SegmentSealed { generation, partition, end_position, end_offset, end_time, footer_size } => {
                 let segment = self.segment(partition, generation)?;
                 let end = SegmentEnd { position: end_position, offset: end_offset, time: end_time };
+                segment.check(end)?;
                 segment.state = SegmentState::Sealed { end, footer_size };
             }
             Edit::SegmentRemoved { partition, generation } => self.retire(partition, generation)?,
@@ -299,17 +313,21 @@ impl Manifest {
         Ok(())
     }
 
-    fn checkpoint(&mut self, set: u64, shard: u32, lsn: Lsn, entries: &[Settled]) {
+    fn checkpoint(&mut self, set: u64, shard: u32, lsn: Lsn, entries: &[Settled]) -> Result<()> {
         if set != self.set {
-            return;
+            return Ok(());
         }
         self.checkpoints.insert(shard, lsn);
         for entry in entries {
-            let segment = self.segment(entry.partition, entry.generation);
-            if let Some(Segment { state: SegmentState::Open { settled }, .. }) = segment.ok() {
-                *settled = Some(SegmentEnd { position: entry.position, offset: entry.offset, time: entry.time });
+            // A segment that was sealed or removed meanwhile needs no position any more.
+            let Ok(segment) = self.segment(entry.partition, entry.generation) else { continue };
+            let end = SegmentEnd { position: entry.position, offset: entry.offset, time: entry.time };
+            segment.check(end)?;
+            if let SegmentState::Open { settled } = &mut segment.state {
+                *settled = Some(end);
             }
         }
+        Ok(())
     }
 
     fn partition(&mut self, id: PartitionId) -> Result<&mut Partition> {

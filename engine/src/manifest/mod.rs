@@ -14,7 +14,7 @@ mod scratch;
 mod store;
 mod tidy;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) mod memory;
 #[cfg(test)]
 mod meta_tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::durability::Durability;
 use crate::error::{ErrorKind, Result};
-use crate::format::manifest::Edit;
+use crate::format::manifest::{Edit, ROOT_POSITIONS};
 use crate::ids::{DurablePrimitive, Generation, Lsn, PartitionId, TopicId};
 use crate::manifest::memory::{MemoryDisk, TestEnvironment};
 use crate::manifest::{Manifest, ManifestStore, Settled, names};
@@ -152,7 +152,7 @@ fn either_slot_may_rot() {
         let disk = MemoryDisk::new();
         let mut store = create(&disk).expect("an empty disk");
         busy(&mut store).expect("commits");
-        disk.edit(names::ROOT, |bytes| bytes[slot * 4096 + 40] ^= 1);
+        disk.edit(names::ROOT, |bytes| bytes[ROOT_POSITIONS[slot] as usize + 40] ^= 1);
         let mut loaded = load(&disk).expect("the other slot");
         assert_eq!(loaded.image(), store.image());
         // The rotten slot is written first: a stop after it, torn or not, leaves the good one.
@@ -170,7 +170,7 @@ fn both_slots_rotten_is_damage() {
     create(&disk).expect("an empty disk");
     disk.edit(names::ROOT, |bytes| {
         bytes[40] ^= 1;
-        bytes[4096 + 40] ^= 1;
+        bytes[ROOT_POSITIONS[1] as usize + 40] ^= 1;
     });
     assert_eq!(load(&disk).map(|_| ()).expect_err("damage").kind(), ErrorKind::Corrupt);
 }
@@ -241,7 +241,7 @@ fn a_later_version_is_unsupported() {
     for slot in 0..2 {
         let copy = disk.copy();
         copy.edit(names::ROOT, |bytes| {
-            let sector = &mut bytes[slot * 4096..(slot + 1) * 4096];
+            let sector = &mut bytes[ROOT_POSITIONS[slot] as usize..][..4096];
             crate::format::file::set_version(sector, crate::format::FORMAT_VERSION + 1);
         });
         assert_eq!(load(&copy).map(|_| ()).expect_err("unknown").kind(), ErrorKind::Unsupported);

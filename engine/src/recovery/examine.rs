@@ -158,14 +158,20 @@ impl Bench<'_> {
             }
             walk.testify(notes.marks.get(&segment.generation).copied());
         }
-        walk.testify(notes.unknown.map(|offset| offset.max(tail + 1)));
+        walk.testify(notes.unknown.map(|offset| offset.max(tail.saturating_add(1))));
         walk.testify(self.lost_behind(&walk, list, notes));
         let unavailable = match walk.stopped.take() {
             Some(Stop::Unreadable(error) | Stop::Unsupported(error)) => Some(error.context(walk.id)),
             _ => None,
         };
         let evidence = walk.evidence.filter(|evidence| *evidence > tail && !bugs::active(Bug::DamageIsTornTail));
+        let known = self.image.partitions.get(&walk.id).map_or(&[][..], |partition| &partition.damaged);
         let damage = match (&unavailable, evidence) {
+            (None, Some(evidence)) if known.iter().any(|d| d.start <= tail && d.end >= evidence) => {
+                // An earlier recovery found it; what is kept of it says so again.
+                let known = known.iter().find(|d| d.start <= tail && d.end >= evidence);
+                known.map(|d| FoundDamage { generation: d.generation, start: d.start, end: d.end })
+            }
             (None, Some(end)) => {
                 let accepted = walk.segments.iter().rev().find(|s| !matches!(s.outcome, Outcome::BeyondGap));
                 let generation = accepted.map_or(Generation(0), |s| s.segment.generation);

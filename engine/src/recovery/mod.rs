@@ -219,7 +219,9 @@ impl Replay {
             let segments: Vec<(Segment, SegmentEnd)> =
                 partition.segments.values().filter_map(|s| s.end().map(|end| (*s, end))).collect();
             let last = segments.last().map(|(_, end)| *end);
-            let end_offset = last.map_or(partition.log_start, |end| end.offset.max(partition.log_start));
+            let sealed = last.map_or(partition.log_start, |end| end.offset.max(partition.log_start));
+            // Where nothing is left in front of the damage, the damage says where it begins.
+            let end_offset = partition.damaged.iter().map(|d| d.start).min().map_or(sealed, |start| start.max(sealed));
             let recovered = RecoveredPartition {
                 segments,
                 log_start: partition.log_start,

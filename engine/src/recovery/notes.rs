@@ -23,7 +23,7 @@ pub(super) struct Notes {
     pub unknown: Option<u64>,
     /// Files that testify.
     pub files: BTreeSet<usize>,
-    /// Files with bytes behind damage that was found by an earlier recovery.
+    /// Files with bytes behind damage, which stay whatever becomes of the rest.
     pub salvage: BTreeSet<usize>,
 }
 
@@ -53,9 +53,10 @@ impl Collector<'_> {
         Err(Error::new(ErrorKind::Corrupt, why))
     }
 
-    fn unknown_generation(&mut self, partition: PartitionId, offset: u64) {
+    fn unknown_generation(&mut self, partition: PartitionId, offset: u64, file: Option<usize>) {
         self.rows.hit(Row::RangeUnknownGeneration);
         let notes = self.notes(partition);
+        notes.salvage.extend(file);
         notes.unknown = notes.unknown.max(Some(offset));
     }
 
@@ -65,7 +66,7 @@ impl Collector<'_> {
             Known::TopicDeleted => return Row::RangeTopicDeleted,
             Known::Gone => return Row::RangeRetired,
             Known::Unknown => {
-                self.unknown_generation(entry.partition, entry.end_offset);
+                self.unknown_generation(entry.partition, entry.end_offset, Some(file));
                 return Row::RangeUnknownGeneration;
             }
             Known::Segment(segment) => *segment,
@@ -113,7 +114,7 @@ impl Sink for Collector<'_> {
                 self.rows.hit(Row::RangeLost);
                 self.notes(entry.partition).lost.push(*entry);
             }
-            Known::Unknown => self.unknown_generation(entry.partition, entry.end_offset),
+            Known::Unknown => self.unknown_generation(entry.partition, entry.end_offset, None),
             Known::Segment(_) | Known::Gone | Known::TopicDeleted => {}
         }
         Ok(())
@@ -129,7 +130,7 @@ impl Sink for Collector<'_> {
             },
             Known::Gone | Known::TopicDeleted => false,
             Known::Unknown => {
-                self.unknown_generation(entry.partition, entry.offset);
+                self.unknown_generation(entry.partition, entry.offset, Some(file));
                 return Ok(());
             }
         };

@@ -2,6 +2,8 @@
 //!
 //! Checksums would turn nearly every input away at the door. So the first byte of an input chooses: the rest as it
 //! is, or with its checksums made to say yes, which reaches what stands behind them.
+//!
+//! A target is a function here, a file in `tests/fuzz/src/bin`, and a directory in `tests/fuzz/corpus`.
 
 mod header;
 mod manifest;

@@ -134,7 +134,7 @@ proptest! {
         for (at, byte) in bytes.iter().take(real.len() - HEADER_SIZE).enumerate() {
             real[HEADER_SIZE + at] = *byte;
         }
-        prop_assert!(FrameRecords::new(&real, &header).map(|r| r.headers().count()).count() <= 2);
+        prop_assert!(FrameRecords::new(&real, &header).filter(|record| record.headers().count() < 9).count() <= 2);
         prop_assert!(FrameRecords::new(&real[..41], &header).next().is_none());
     }
 

@@ -269,7 +269,8 @@ fn version_2_is_unsupported() {
         Err(FileError::Unsupported(message)) => assert!(message.contains('2') && message.contains('1'), "{message}"),
         other => panic!("{other:?}"),
     };
-    let files: [(&str, &[u8; 8], &dyn Fn(&[u8])); 4] = [
+    type Check<'a> = &'a dyn Fn(&[u8]);
+    let files: [(&str, &[u8; 8], Check<'_>); 4] = [
         ("v2-segment.bin", b"THLWGSEG", &|bytes| unsupported(SegmentHeader::parse(bytes).map(drop))),
         ("v2-footer.bin", b"THLWGIDX", &|bytes| unsupported(Footer::parse(bytes).map(drop))),
         ("v2-journal.bin", b"THLWGJNL", &|bytes| unsupported(JournalHeader::parse(bytes).map(drop))),

@@ -52,8 +52,7 @@ fn tail_with(memory: usize) -> Arc<Tail> {
 
 fn tail_of(durability: Durability, memory: usize) -> Arc<Tail> {
     let pool = Pool::new(Budget::new(memory, 0), Box::new(HeapMemory));
-    let start =
-        TailStart { partition: PartitionId::default(), durability: Durability::Durable, next_offset: 0, last_time: 0 };
+    let start = TailStart { partition: PartitionId::default(), durability, next_offset: 0, last_time: 0 };
     let tail = Tail::new(start, pool, Arc::new(Chain::new(Vec::new())));
     tail.offer_segment(Ok(prepared(1 << 20)));
     Arc::new(tail)

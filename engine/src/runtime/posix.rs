@@ -13,9 +13,9 @@ use crate::io::signal::{self, AllBlocked};
 use crate::io::{Completion, Op, OpKind};
 
 /// Threads that write and flush: writes of one shard in flight.
-const WRITERS: usize = 4;
+const WRITERS: usize = 8;
 /// Threads that read. Their own, so that no read, however slow, stands before a write.
-const READERS: usize = 4;
+const READERS: usize = 8;
 /// They only hand memory to the kernel. Bytes.
 const STACK: usize = 256 << 10;
 

@@ -1,9 +1,30 @@
-//! Page-aligned memory for transfers past the page cache whose own memory is not aligned.
+//! Page-aligned memory that devices read and write.
 
 use std::io;
 use std::ptr::NonNull;
 
-/// Zeroed memory, aligned to a page, that a forked child does not get: the device may still be writing to it.
+/// Maps zeroed memory that a forked child does not get: while the device transfers, a child's copy on write could take
+/// the page from under it. A child that touches such memory dies.
+pub(crate) fn map(size: usize) -> io::Result<NonNull<u8>> {
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new private mapping that replaces none.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0) };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the range was just mapped. A kernel that refuses leaves it as it is, which is only less strict.
+    unsafe { libc::madvise(start, size, libc::MADV_DONTFORK) };
+    Ok(NonNull::new(start.cast()).expect("a mapping does not begin at address zero"))
+}
+
+/// # Safety
+/// `start` and `size` are those of one earlier [`map`], and nobody uses the memory any more.
+pub(crate) unsafe fn unmap(start: NonNull<u8>, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::munmap(start.as_ptr().cast(), size) };
+}
+
+/// Mapped memory with an owner.
 pub(crate) struct AlignedMemory {
     start: NonNull<u8>,
     size: usize,
@@ -11,24 +32,7 @@ pub(crate) struct AlignedMemory {
 
 impl AlignedMemory {
     pub(crate) fn new(size: usize) -> io::Result<AlignedMemory> {
-        // SAFETY: a new private mapping that replaces none.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the range was just mapped. A kernel that refuses leaves it as it is, which is only less strict.
-        unsafe { libc::madvise(start, size, libc::MADV_DONTFORK) };
-        let start = NonNull::new(start.cast()).expect("a mapping does not begin at address zero");
-        Ok(AlignedMemory { start, size })
+        Ok(AlignedMemory { start: map(size)?, size })
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -45,7 +49,7 @@ impl AlignedMemory {
 impl Drop for AlignedMemory {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, and no borrow of it outlives `self`.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.size) };
+        unsafe { unmap(self.start, self.size) };
     }
 }
 

@@ -9,7 +9,7 @@ mod probe;
 
 pub(crate) use disk::OsDisk;
 pub(crate) use environment::OsEnvironment;
-pub(crate) use memory::AlignedMemory;
+pub(crate) use memory::{AlignedMemory, map, unmap};
 pub(crate) use probe::{DeviceFacts, DurableChoice};
 
 #[cfg(test)]

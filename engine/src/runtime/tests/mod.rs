@@ -3,6 +3,7 @@
 mod drivers;
 mod surroundings;
 mod threads;
+mod throttled;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

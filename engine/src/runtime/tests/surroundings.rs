@@ -258,6 +258,48 @@ fn child_that_is_killed_at_work() {
 }
 
 #[test]
+#[ignore = "runs in a child of another test"]
+fn child_that_forks_at_work() {
+    if child::is_child() {
+        let lock = StoreLock::acquire(&disk_in(Path::new(".")), PATIENCE).expect("nobody else");
+        let settings = super::super::Settings { lock: Some(lock.raw_fd()), ..settings(Choice::Uring) };
+        let _fixture = fixture(settings, 2).expect("io_uring works here");
+        // SAFETY: the child only sleeps and ends, by calls that are allowed after a fork of several threads.
+        let grandchild = unsafe {
+            let pid = libc::fork();
+            if pid == 0 {
+                libc::sleep(60);
+                libc::_exit(0);
+            }
+            pid
+        };
+        println!("\nFORKED {grandchild}");
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+}
+
+/// A child has neither the rings, nor through them the lock.
+#[test]
+fn a_forked_child_has_no_ring() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let test = "runtime::tests::surroundings::child_that_forks_at_work";
+    let (mut owner, grandchild) = child::start(test, directory.path(), "FORKED ");
+    let open = |pid: &str| -> Vec<String> {
+        let links = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives");
+        links.flatten().filter_map(|l| Some(std::fs::read_link(l.path()).ok()?.to_str()?.to_owned())).collect()
+    };
+    let rings = |open: Vec<String>| open.iter().filter(|name| name.contains("io_uring")).count();
+    let (of_owner, of_child) = (rings(open(&owner.id().to_string())), rings(open(&grandchild)));
+    owner.kill().and_then(|()| owner.wait()).expect("it was started here");
+    let taken = StoreLock::acquire(&disk_in(directory.path()), PATIENCE);
+    // SAFETY: ends a process that this test's child started.
+    let lived = unsafe { libc::kill(grandchild.parse().expect("a process number"), libc::SIGKILL) } == 0;
+    assert!(lived, "the child outlived its parent");
+    assert_eq!((of_owner, of_child), (2, 0));
+    taken.expect("the parent's death freed the store");
+}
+
+#[test]
 fn io_uring_forbidden() {
     in_child("child_without_io_uring");
 }

@@ -1,0 +1,62 @@
+//! io_uring forbidden by a seccomp filter, as containers do.
+
+use std::io::{Read, Write};
+
+use thalweg::{Engine, ErrorKind, Options, Record, Runtime, TopicOptions};
+use thalweg_tests::{child, ledger};
+
+/// Forbids io_uring_setup for this process from now on.
+fn forbid_io_uring() {
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let jump = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let ret = libc::BPF_RET | libc::BPF_K;
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut filter = [
+        step(load, 0, 0, 0), // The system call's number.
+        step(jump, 0, 1, libc::SYS_io_uring_setup as u32),
+        step(ret, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(ret, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program and its filter live until the call returns, which copies them.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program), 0);
+    }
+}
+
+#[test]
+fn sandboxed() {
+    let Some(role) = child::role("sandboxed") else { return };
+    let mut pipe = role.pipe.expect("the parent gives a pipe");
+    forbid_io_uring();
+    let refused = Engine::open(role.dir.join("other"), Options::default().runtime(Runtime::Uring));
+    let error = refused.err().expect("the runtime `uring` was asked for");
+    assert!(matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported), "{error:?}");
+    assert!(error.message().contains("io_uring"), "{error}");
+
+    let engine = Engine::open(role.dir.join("store"), Options::default()).expect("the store opens without io_uring");
+    let info = engine.info();
+    assert_eq!(info.runtime, "posix");
+    assert!(info.runtime_reason.contains("io_uring"), "{}", info.runtime_reason);
+    let topic = engine.create_topic("sandbox", TopicOptions::default()).expect("a topic");
+    for sequence in 0..200 {
+        topic.append(&Record::new(&ledger::value(1, sequence, 0, 1, 5000))).expect("a durable append");
+    }
+    assert_eq!(ledger::check(&topic, 0).next[&1], 200);
+    engine.close().expect("a clean close");
+    pipe.write_all(b"done").expect("the test listens");
+}
+
+#[test]
+fn without_io_uring_the_guarantees_are_the_same_and_info_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut process, pipe) = child::start("sandboxed", dir.path(), true);
+    let mut said = String::new();
+    pipe.expect("asked for").read_to_string(&mut said).expect("the child speaks");
+    assert!(process.wait().expect("the child is ours").success() && said == "done", "{said}");
+    // What the fallback wrote, the ring reads.
+    let engine = Engine::open(dir.path().join("store"), Options::default()).expect("the store opens");
+    assert!(engine.info().recovery.clean);
+    assert_eq!(ledger::check(&engine.topic("sandbox").expect("the topic"), 0).next[&1], 200);
+}

@@ -20,7 +20,11 @@ const ACK: usize = 24;
 
 fn options(round: u32) -> Options {
     let runtime = if round % 3 == 2 { Runtime::Posix } else { Runtime::Auto };
-    Options::default().shards([1, 3, 2][round as usize % 3]).memory_budget(64 << 20).segment_size(1 << 20).runtime(runtime)
+    Options::default()
+        .shards([1, 3, 2][round as usize % 3])
+        .memory_budget(64 << 20)
+        .segment_size(1 << 20)
+        .runtime(runtime)
 }
 
 fn topic(engine: &Engine) -> Topic {
@@ -45,7 +49,8 @@ impl Chance {
 #[test]
 fn appender() {
     let Some(role) = child::role("appender") else { return };
-    let round: u32 = std::fs::read_to_string(role.dir.join("round")).expect("the parent says").parse().expect("a number");
+    let round: u32 =
+        std::fs::read_to_string(role.dir.join("round")).expect("the parent says").parse().expect("a number");
     let engine = Engine::open(role.dir.join("store"), options(round)).expect("the store opens");
     let topic = topic(&engine);
     let pipe = Mutex::new(role.pipe.expect("the parent gives a pipe"));

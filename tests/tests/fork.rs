@@ -52,7 +52,8 @@ fn a_fork_that_outlives_its_parent_does_not_hold_the_store() {
     // SAFETY: signal 0 only asks whether the process is there.
     assert_eq!(unsafe { libc::kill(pid, 0) }, 0, "the fork lives on");
 
-    let engine = Engine::open(dir.path().join("store"), Options::default()).expect("the store opens though the fork lives");
+    let engine =
+        Engine::open(dir.path().join("store"), Options::default()).expect("the store opens though the fork lives");
     let topic = engine.topic("fork").expect("the topic");
     let batch = topic.reader(0, Start::Earliest).and_then(|mut r| r.next(1 << 20, None)).expect("a read");
     assert_eq!(batch.iter().next().and_then(|r| r.value), Some(&b"before"[..]));

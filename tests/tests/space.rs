@@ -2,7 +2,7 @@
 //! which is why the lane `loop` that runs it is skipped there.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use thalweg::{Engine, ErrorKind, Options, Record, Runtime, Target, TopicOptions};
 use thalweg_tests::ledger;
@@ -21,7 +21,10 @@ impl Small {
         std::fs::create_dir(dir.path().join("mnt")).expect("a mount point");
         run("mkfs.ext4", &["-q", "-F", "-m", "0", image.to_str().expect("a plain path")]);
         let small = Small { dir };
-        run("mount", &["-o", "loop", image.to_str().expect("a plain path"), small.path().to_str().expect("a plain path")]);
+        run(
+            "mount",
+            &["-o", "loop", image.to_str().expect("a plain path"), small.path().to_str().expect("a plain path")],
+        );
         std::fs::create_dir(small.store()).expect("a directory");
         small
     }
@@ -37,7 +40,14 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        run("umount", &[self.path().to_str().expect("a plain path")]);
+        // The kernel takes a ring apart in its own time, and only then lets go of the files that were registered.
+        for _ in 0..100 {
+            if Command::new("umount").arg(self.path()).stderr(Stdio::null()).status().is_ok_and(|s| s.success()) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        eprintln!("{} is still busy, and stays mounted", self.path().display());
     }
 }
 

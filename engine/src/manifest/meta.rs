@@ -294,14 +294,25 @@ impl MetaStore {
         let known = self.image().partitions.get(&partition).map_or(0, |p| p.next_sequence());
         let sequence = known.max(prepared.unwrap_or(0));
         let path = names::segment(partition, sequence);
-        let (file, generation) = self.segment_file(&path, size).inspect_err(|_| {
-            let _ = self.manifest.disk().remove(&path);
-        })?;
+        let (file, generation) = match self.clean_segment_file(&path, size) {
+            // The pool is for speed; space comes first.
+            Err(error) if error.kind() == ErrorKind::NoSpace && self.pool.drain(&**self.manifest.disk()) => {
+                self.clean_segment_file(&path, size)?
+            }
+            result => result?,
+        };
         self.hand_out(path, &file);
         let prepared = Prepared { partition, sequence, file: Arc::clone(&file), capacity };
         self.prepared.insert(generation, prepared);
         let done = MetaDone::SegmentPrepared { sequence, generation, file, capacity };
         Ok(Executed { done, directory: Some(directory), then: Then::Nothing })
+    }
+
+    /// As [`segment_file`](MetaStore::segment_file), but leaves nothing under the name when it fails.
+    fn clean_segment_file(&mut self, path: &str, size: u64) -> Result<(Arc<dyn File>, Generation)> {
+        self.segment_file(path, size).inspect_err(|_| {
+            let _ = self.manifest.disk().remove(path);
+        })
     }
 
     /// A file of this size under this name, its space reserved, and a new generation for it.

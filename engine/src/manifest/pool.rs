@@ -44,6 +44,16 @@ impl Pool {
         renamed.map(|()| true).map_err(|e| Error::os("taking a file from the pool", &e))
     }
 
+    /// Removes all files: their space is needed. Whether there were any.
+    pub(super) fn drain(&mut self, disk: &dyn Disk) -> bool {
+        let had_files = !self.files.is_empty();
+        for file in self.files.drain(..) {
+            // Left over if this fails; the next open finds it.
+            let _ = disk.remove(&names::pooled(file.number));
+        }
+        had_files
+    }
+
     /// Takes a file in, or removes it. `in_use`: somebody may still read or write it, so that it must not become
     /// another segment's.
     pub(super) fn give(&mut self, disk: &dyn Disk, path: &str, in_use: bool) {

@@ -161,6 +161,8 @@ impl TopicState {
             partition.fail(&self.gone());
             for segment in partition.chain().segments().iter() {
                 self.common.lender.forget(segment);
+                // An open file keeps its space even when it is removed.
+                segment.set_file(None);
             }
         }
         self.common.order(MetaOrder::DeleteTopic { topic: self.id }).map(|_| ())

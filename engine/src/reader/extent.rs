@@ -93,9 +93,15 @@ impl Extent {
         }
     }
 
-    /// Blocks until the extent can be looked at with a new answer, or `deadline`; whether it can.
+    /// Blocks until a look has a new answer, or `deadline`; whether it has.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
-        let target = if self.reached() < READ { READ } else { CHECKED };
+        // Between a look that said to wait and this call the answer may have come. What was read and is checked by
+        // nobody is not waited for: the one to check it may be the caller.
+        let target = match *self.phase.lock() {
+            Phase::Loading => READ,
+            Phase::Checking => CHECKED,
+            Phase::Read(_) | Phase::Checked(_) | Phase::Failed(_) => return true,
+        };
         self.waiters.wait(target, deadline, || self.reached() >= target)
     }
 
@@ -133,5 +139,65 @@ impl Extent {
     /// Whether it was used since the last call.
     pub(super) fn take_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::{Budget, HeapMemory, Pool, Share};
+
+    fn loading() -> Arc<Extent> {
+        let pool = Pool::new(Budget::new(64 << 20, 1 << 20), Box::new(HeapMemory));
+        let block = Block::take(&pool, Share::Cache, Generation(1), 4096, 4096).expect("within the budget");
+        Arc::new(Extent::loading(block, 8192))
+    }
+
+    #[test]
+    fn an_answer_that_came_before_the_wait_is_not_waited_for() {
+        let extent = loading();
+        assert!(matches!(extent.look(), Ok(Look::Wait)));
+        extent.loaded(Ok(4096));
+        assert!(extent.wait(None), "whoever waits may be the one who has to check");
+        assert!(matches!(extent.look(), Ok(Look::Check(4096))));
+        assert!(matches!(extent.look(), Ok(Look::Wait)), "one checks, the others wait");
+        assert!(!extent.wait(Some(Instant::now())));
+        extent.checked(Arc::new([]));
+        assert!(extent.wait(None));
+        assert!(matches!(extent.look(), Ok(Look::Ready(_))));
+    }
+
+    #[test]
+    fn waiters_are_woken_by_the_answer_and_by_the_check() {
+        let extent = loading();
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let extent = Arc::clone(&extent);
+                std::thread::spawn(move || {
+                    loop {
+                        match extent.look().expect("no failure") {
+                            Look::Ready(_) => return 0,
+                            Look::Check(size) => {
+                                extent.checked(Arc::new([]));
+                                return size;
+                            }
+                            Look::Wait => assert!(extent.wait(None)),
+                        }
+                    }
+                })
+            })
+            .collect();
+        extent.loaded(Ok(7));
+        assert_eq!(threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<usize>(), 7);
+    }
+
+    #[test]
+    fn a_failure_reaches_everybody() {
+        let extent = loading();
+        extent.loaded(Err(Error::new(crate::ErrorKind::Io, "no")));
+        assert!(extent.wait(None));
+        for _ in 0..2 {
+            assert_eq!(extent.look().err().map(|e| e.kind()), Some(crate::ErrorKind::Io));
+        }
     }
 }

@@ -1,0 +1,157 @@
+//! One memory budget: what is held, what is cached, and what is appended leave room for each other.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{LONG, open, pattern, read_all, topic};
+use thalweg::{Batch, ErrorKind, Record, Runtime, Start, Target, Topic, TopicOptions};
+
+const VALUE: usize = 100 << 10;
+
+/// So much that it does not fit the budget several times over.
+fn fill(topic: &Topic, records: u64) {
+    let mut tickets = Vec::new();
+    for i in 0..records {
+        let value = pattern(i, VALUE);
+        tickets.push(topic.submit(Target::Partition(0), &[Record::new(&value)], Default::default()).expect("appended"));
+    }
+    tickets.iter().for_each(|ticket| drop(ticket.wait(Some(LONG)).expect("durable")));
+}
+
+for_each_runtime! {
+    fn a_thread_that_holds_every_batch_it_reads_does_not_stop_its_own_appends(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let source = topic(&engine, 1);
+        let derived = engine.create_topic("derived", TopicOptions::default()).expect("created");
+        fill(&source, 2000);
+        let mut held: Vec<Batch> = Vec::new();
+        let mut reader = source.reader(0, Start::Earliest).expect("a reader");
+        let mut appended = 0u64;
+        let refusal = loop {
+            match reader.next(VALUE, Some(Duration::ZERO)) {
+                Ok(batch) => {
+                    assert!(!batch.is_empty(), "the budget holds less than all of it");
+                    let sum: u64 = batch.iter().map(|r| u64::from(r.value.unwrap_or_default()[0])).sum();
+                    held.push(batch);
+                    derived.append(&Record::new(&sum.to_le_bytes())).expect("held batches do not stop appends");
+                    appended += 1;
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refusal.kind(), ErrorKind::WouldBlock, "{refusal}");
+        assert!(held.len() > 20, "readers have a part of their own: {} batches", held.len());
+        // With everything held, large and small appends still go on, for many times what memory is left.
+        for i in 0..1000u64 {
+            derived.append(&Record::new(&pattern(i, VALUE))).expect("held batches do not stop appends");
+            appended += 1;
+        }
+        // Another reader still gets something, if little.
+        let other = derived.read(0, 0, 1000);
+        assert!(other.as_ref().is_ok_and(|batch| !batch.is_empty()), "{other:?}");
+        drop(other);
+        for (i, batch) in held.iter().enumerate() {
+            let values: Vec<_> = batch.iter().map(|r| r.value.unwrap_or_default().to_vec()).collect();
+            assert!(!values.is_empty());
+            let first = batch.iter().next().expect("not empty").offset;
+            for (at, value) in values.iter().enumerate() {
+                assert_eq!(*value, pattern(first + at as u64, VALUE), "batch {i} is what it was when it was lent");
+            }
+        }
+        let position = reader.offset();
+        held.clear();
+        let rest = read_all(&source, 0, position, 1 << 20);
+        assert_eq!(rest.len() as u64, 2000 - position);
+        assert_eq!(derived.describe().expect("described").partitions[0].high_watermark, appended);
+    }
+
+    fn a_backlog_many_times_the_budget_is_read_back_whole_from_the_device(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let source = topic(&engine, 1);
+        fill(&source, 2000);
+        for max_bytes in [1, 300 << 10, 4 << 20] {
+            let mut reader = source.reader(0, Start::Earliest).expect("a reader");
+            let mut next = 0;
+            while next < 2000 {
+                let batch = reader.next(max_bytes, Some(LONG)).expect("readable");
+                for record in &batch {
+                    assert_eq!(record.offset, next);
+                    assert!(record.value == Some(&pattern(next, VALUE)[..]), "record {next}");
+                    next += 1;
+                }
+            }
+        }
+        // And out of order, one by one.
+        let mut offset = 7;
+        for _ in 0..500 {
+            offset = (offset * 1_103 + 12_345) % 2000;
+            let batch = source.read(0, offset, 1).expect("readable");
+            let record = batch.iter().next().expect("a record");
+            assert_eq!((record.offset, record.value), (offset, Some(&pattern(offset, VALUE)[..])));
+        }
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let source = engine.topic("t").expect("there");
+        assert_eq!(read_all(&source, 0, 0, 1 << 20).len(), 2000);
+        let report = engine.verify(|range| panic!("{range}")).expect("verified");
+        assert_eq!((report.records, report.damaged.len()), (2000, 0));
+    }
+
+    fn readers_share_what_the_device_gives(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let source = topic(&engine, 1);
+        fill(&source, 1000);
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let source = engine.topic("t").expect("there");
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let source = source.clone();
+                std::thread::spawn(move || {
+                    let all = read_all(&source, 0, 0, 512 << 10);
+                    assert!(all.iter().enumerate().all(|(i, r)| r.value.as_deref() == Some(&pattern(i as u64, VALUE)[..])));
+                    all.len()
+                })
+            })
+            .collect();
+        for thread in threads {
+            assert_eq!(thread.join().expect("no panic"), 1000);
+        }
+    }
+
+    fn a_reader_behind_a_running_producer_sees_everything_once(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let producer = topic.clone();
+        let thread = std::thread::spawn(move || {
+            for i in 0..1500u64 {
+                let size = [10, 100, 5_000, 40_000, 200_000][i as usize % 5];
+                let mut value = i.to_le_bytes().to_vec();
+                value.extend(pattern(i, size));
+                let ticket = producer.submit(Target::Partition(0), &[Record::new(&value)], Default::default());
+                let ticket = ticket.expect("appended");
+                if i % 50 == 0 {
+                    ticket.wait(Some(LONG)).expect("durable");
+                }
+            }
+        });
+        let mut reader = topic.reader(0, Start::Earliest).expect("a reader");
+        let mut next = 0u64;
+        while next < 1500 {
+            let batch = reader.next(1 << 20, Some(LONG)).expect("readable");
+            assert!(!batch.is_empty(), "stuck at {next}");
+            for record in &batch {
+                let (number, rest) = record.value.and_then(|v| v.split_first_chunk::<8>()).expect("a number");
+                assert_eq!((record.offset, u64::from_le_bytes(*number)), (next, next));
+                assert!(rest == pattern(next, rest.len()));
+                next += 1;
+            }
+        }
+        thread.join().expect("no panic");
+    }
+}

@@ -79,7 +79,7 @@ for_each_runtime! {
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         assert_eq!(read_all(&topic, 0, 0, 1 << 20).len(), 3 + BATCH_RECORDS_MAX);
         let large = vec![0; RECORD_MAX / 2];
-        let error = topic.append_batch(Target::Partition(0), &vec![Record::new(&large); 3]).expect_err("too many bytes");
+        let error = topic.append_batch(Target::Partition(0), &[Record::new(&large); 3]).expect_err("too many bytes");
         assert_eq!(error.kind(), ErrorKind::TooLarge);
     }
 }

@@ -206,7 +206,7 @@ fn the_books_are_right_after_many_threads() {
                     if thread == 0 && round == 1000 {
                         shared.retire_to_cache();
                     }
-                    let again = pin.as_ref().map(Pin::clone);
+                    let again = pin.clone();
                     own.retire_to_cache();
                     drop((own, pin, again));
                 }

@@ -232,10 +232,10 @@ impl Journal {
 
     /// The active file if the largest write fits, else the next free one.
     fn file_for_next_write(&mut self, random: &mut dyn FnMut() -> u64) -> Option<usize> {
-        if let Some(active) = self.active {
-            if self.files[active].room() >= self.write_max as u64 {
-                return Some(active);
-            }
+        if let Some(active) = self.active
+            && self.files[active].room() >= self.write_max as u64
+        {
+            return Some(active);
         }
         let free = self.files.iter().position(|f| f.state == FileState::Free)?;
         if let Some(old) = self.active.replace(free) {

@@ -21,7 +21,7 @@ pub(crate) struct JournalFiles {
 impl JournalFiles {
     /// Looks at the directory. Files in `taken` are in use. Changes nothing.
     pub(crate) fn open(disk: &dyn Disk, size: u64, taken: &BTreeSet<u32>) -> Result<JournalFiles> {
-        if size % SECTOR != 0 || size == 0 {
+        if !size.is_multiple_of(SECTOR) || size == 0 {
             return Err(Error::new(ErrorKind::InvalidArgument, "a journal file has whole sectors"));
         }
         let mut files = JournalFiles { idle: BTreeSet::new(), next: 1, size };

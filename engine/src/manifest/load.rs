@@ -34,7 +34,7 @@ impl ManifestStore {
         let file = disk.open(names::ROOT, OpenMode::Write).map_err(|e| Error::os("opening the manifest", &e))?;
         let slots = [read_slot(&*file, 0), read_slot(&*file, 1)];
         let newest = newest(&slots)?;
-        let root = slots[newest].as_ref().map_err(Clone::clone)?.clone();
+        let root = *slots[newest].as_ref().map_err(Clone::clone)?;
         let name = names::log(root.log_number);
         let log = disk.open(&name, OpenMode::Write).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Error::new(ErrorKind::Corrupt, format!("{name} is missing")),
@@ -75,10 +75,10 @@ fn read_slot(file: &dyn File, slot: usize) -> Result<Root> {
 /// The slot to go by. One of a version that this build does not know is not passed over.
 fn newest(slots: &[Result<Root>; 2]) -> Result<usize> {
     for slot in slots {
-        if let Err(error) = slot {
-            if error.kind() == ErrorKind::Unsupported {
-                return Err(error.clone());
-            }
+        if let Err(error) = slot
+            && error.kind() == ErrorKind::Unsupported
+        {
+            return Err(error.clone());
         }
     }
     match slots {

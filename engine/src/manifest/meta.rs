@@ -403,7 +403,7 @@ impl MetaStore {
     }
 
     fn write_footer(&mut self, id: PartitionId, sequence: u32, end: SegmentEnd, footer: &[u8]) -> Option<u32> {
-        if footer.is_empty() || end.position % SECTOR != 0 {
+        if footer.is_empty() || !end.position.is_multiple_of(SECTOR) {
             return None;
         }
         let file = self.open_file(&names::segment(id, sequence), OpenMode::Write).ok()?;
@@ -438,10 +438,10 @@ impl MetaStore {
 
     /// The file, as it was handed out before if somebody still has it open.
     fn open_file(&mut self, path: &str, mode: OpenMode) -> Result<Arc<dyn File>> {
-        if mode == OpenMode::Read {
-            if let Some(file) = self.handed_out.get(path).and_then(Weak::upgrade) {
-                return Ok(file);
-            }
+        if mode == OpenMode::Read
+            && let Some(file) = self.handed_out.get(path).and_then(Weak::upgrade)
+        {
+            return Ok(file);
         }
         let opened = self.manifest.disk().open(path, mode);
         let file = opened.map_err(|e| Error::os(format_args!("opening {path}"), &e))?;
@@ -498,7 +498,7 @@ fn in_use(handed_out: &BTreeMap<String, Weak<dyn File>>, path: &str) -> bool {
 
 /// Where data has to end in a file of this size, so that a footer with an entry for every sector fits behind it.
 fn capacity(size: u64) -> Result<u64> {
-    let whole = size % SECTOR == 0 && size <= SEGMENT_MAX;
+    let whole = size.is_multiple_of(SECTOR) && size <= SEGMENT_MAX;
     let footer = usize::try_from(size / SECTOR).map_or(u64::MAX, |entries| Footer::size(entries) as u64);
     match size.checked_sub(footer) {
         Some(capacity) if whole && capacity > SEGMENT_DATA_START => Ok(capacity),

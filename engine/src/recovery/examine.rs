@@ -246,11 +246,11 @@ impl Bench<'_> {
                 start
             }
         };
-        if bugs::active(Bug::TrustIndex) {
-            if let Some(end) = recorded_end(segment, notes) {
-                let scanned = Scanned { end, stop: Stop::Full, durable: None, mark: from, cuts: false };
-                return Ok(Ok(Read { scanned, from, durable: None }));
-            }
+        if bugs::active(Bug::TrustIndex)
+            && let Some(end) = recorded_end(segment, notes)
+        {
+            let scanned = Scanned { end, stop: Stop::Full, durable: None, mark: from, cuts: false };
+            return Ok(Ok(Read { scanned, from, durable: None }));
         }
         let ranges = notes.ranges_of(segment.generation);
         let first = ranges.first().map_or(0, |range| range.position);

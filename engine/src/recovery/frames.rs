@@ -201,12 +201,12 @@ impl Frames<'_> {
         let mut position = (scanned.end.position + 1).next_multiple_of(SECTOR);
         let until = position.saturating_add(LARGEST_WRITE).min(self.source.limit());
         while position < until {
-            if let Found::Frame(header) = self.frame_at(position) {
-                if header.base_offset > scanned.end.offset {
-                    scanned.end.position = position;
-                    scanned.end.offset = header.base_offset;
-                    return true;
-                }
+            if let Found::Frame(header) = self.frame_at(position)
+                && header.base_offset > scanned.end.offset
+            {
+                scanned.end.position = position;
+                scanned.end.offset = header.base_offset;
+                return true;
             }
             position += SECTOR;
         }

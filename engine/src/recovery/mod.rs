@@ -291,12 +291,12 @@ impl Finding {
     fn make_unavailable(&self, partition: &mut RecoveredPartition) {
         partition.unavailable.clone_from(&self.unavailable);
         for found in self.segments.iter().filter(|_| self.settled) {
-            if let Outcome::Accepted { end, .. } = found.outcome {
-                if end.offset > found.segment.base_offset {
-                    partition.segments.push((found.segment, end));
-                    partition.end_offset = partition.end_offset.max(end.offset);
-                    partition.last_time = partition.last_time.max(end.time);
-                }
+            if let Outcome::Accepted { end, .. } = found.outcome
+                && end.offset > found.segment.base_offset
+            {
+                partition.segments.push((found.segment, end));
+                partition.end_offset = partition.end_offset.max(end.offset);
+                partition.last_time = partition.last_time.max(end.time);
             }
         }
         partition.segments.sort_by_key(|(segment, _)| segment.sequence);

@@ -84,10 +84,10 @@ impl<'a> Overlaid<'a> {
     fn fill_sectors(&self, position: u64, into: &mut [u8]) -> io::Result<()> {
         for (i, sector) in into.chunks_mut(SECTOR as usize).enumerate() {
             let start = position + i as u64 * SECTOR;
-            if let Err(error) = self.fill_raw(start, sector) {
-                if !self.covers_all(start, start + sector.len() as u64) {
-                    return Err(error);
-                }
+            if let Err(error) = self.fill_raw(start, sector)
+                && !self.covers_all(start, start + sector.len() as u64)
+            {
+                return Err(error);
             }
         }
         Ok(())

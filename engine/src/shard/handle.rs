@@ -68,10 +68,8 @@ impl ShardHandle {
             inbox.push_back(message);
             inbox.len() == 1
         };
-        if was_empty {
-            if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
-                waker.wake();
-            }
+        if was_empty && let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
+            waker.wake();
         }
     }
 

@@ -65,16 +65,17 @@ impl Shard {
             let Some(writer) = self.silent.pop_front() else { break };
             let w = &mut self.writers[writer];
             w.silent = false;
-            if let Some(segment) = w.segments.iter().rev().find(|s| s.acknowledged.position > SEGMENT_DATA_START) {
-                if w.failed.is_none() && segment.acknowledged.offset > w.testified {
-                    w.testified = segment.acknowledged.offset;
-                    entries.push_back(WatermarkEntry {
-                        partition: w.tail.partition(),
-                        generation: segment.segment.generation,
-                        position: segment.acknowledged.position,
-                        offset: segment.acknowledged.offset,
-                    });
-                }
+            if let Some(segment) = w.segments.iter().rev().find(|s| s.acknowledged.position > SEGMENT_DATA_START)
+                && w.failed.is_none()
+                && segment.acknowledged.offset > w.testified
+            {
+                w.testified = segment.acknowledged.offset;
+                entries.push_back(WatermarkEntry {
+                    partition: w.tail.partition(),
+                    generation: segment.segment.generation,
+                    position: segment.acknowledged.position,
+                    offset: segment.acknowledged.offset,
+                });
             }
         }
         entries

@@ -253,10 +253,10 @@ impl SegmentWriter {
         if let Some(flight) = self.flights.iter_mut().find(|f| f.id == id) {
             flight.operations -= 1;
         }
-        if bugs::active(Bug::WatermarkOutOfOrder) {
-            if let Some(done) = self.flights.iter().rev().find(|f| f.operations == 0) {
-                self.device_end = self.device_end.max(done.end);
-            }
+        if bugs::active(Bug::WatermarkOutOfOrder)
+            && let Some(done) = self.flights.iter().rev().find(|f| f.operations == 0)
+        {
+            self.device_end = self.device_end.max(done.end);
         }
         while self.flights.front().is_some_and(|f| f.operations == 0) {
             let flight = self.flights.pop_front().expect("the front was just seen");

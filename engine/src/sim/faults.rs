@@ -122,7 +122,7 @@ mod tests {
             let kept: usize = parts.iter().map(|p| p.len()).sum();
             none += usize::from(kept == 0 && size > 0);
             all += usize::from(kept == size && size > 0);
-            odd += usize::from(kept % 512 != 0);
+            odd += usize::from(!kept.is_multiple_of(512));
         }
         assert!(none > 500 && all > 500 && odd > 500, "{none} {all} {odd}");
     }

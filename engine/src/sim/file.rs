@@ -265,7 +265,7 @@ mod tests {
             let all = read_all(&*device.attach(), "a");
             assert!(all[..16_384].iter().all(|b| *b == 1 || *b == 2));
             assert!(all[16_384.min(all.len())..].iter().all(|b| *b == 3 || *b == 0));
-            let any = all.iter().any(|b| *b == 3);
+            let any = all.contains(&3);
             if any { landed += 1 } else { nothing += 1 }
         }
         assert!(nothing > 20 && landed > 20, "{nothing} {landed}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use thalweg::{Engine, Options, Record, Runtime, Topic, TopicOptions};
 
 /// Long enough for any step of a test on a busy machine.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Runs a test once for each runtime that this machine permits.
 #[macro_export]
@@ -35,7 +35,7 @@ macro_rules! for_each_runtime {
 }
 
 /// Whether a runtime works here; says why not.
-pub fn permitted(runtime: Runtime) -> bool {
+pub(crate) fn permitted(runtime: Runtime) -> bool {
     let dir = tempfile::tempdir().expect("a directory");
     match Engine::open(dir.path(), Options::default().runtime(runtime)) {
         Ok(_) => true,
@@ -47,21 +47,21 @@ pub fn permitted(runtime: Runtime) -> bool {
 }
 
 /// The options of most tests: small, so that the edges are near.
-pub fn options(runtime: Runtime) -> Options {
+pub(crate) fn options(runtime: Runtime) -> Options {
     Options::default().runtime(runtime).shards(2).memory_budget(64 << 20).segment_size(4 << 20)
 }
 
-pub fn open(path: &Path, runtime: Runtime) -> Engine {
+pub(crate) fn open(path: &Path, runtime: Runtime) -> Engine {
     Engine::open(path, options(runtime)).expect("the store opens")
 }
 
-pub fn topic(engine: &Engine, partitions: u32) -> Topic {
+pub(crate) fn topic(engine: &Engine, partitions: u32) -> Topic {
     engine.create_topic("t", TopicOptions::default().partitions(partitions)).expect("the name is free")
 }
 
 /// An owned record, to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owned {
+pub(crate) struct Owned {
     pub offset: u64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
@@ -70,7 +70,7 @@ pub struct Owned {
 }
 
 /// Everything from `offset` to the high watermark, read in pieces of `max_bytes`.
-pub fn read_all(topic: &Topic, partition: u32, mut offset: u64, max_bytes: usize) -> Vec<Owned> {
+pub(crate) fn read_all(topic: &Topic, partition: u32, mut offset: u64, max_bytes: usize) -> Vec<Owned> {
     let mut records = Vec::new();
     loop {
         let batch = topic.read(partition, offset, max_bytes).expect("readable");
@@ -89,17 +89,17 @@ pub fn read_all(topic: &Topic, partition: u32, mut offset: u64, max_bytes: usize
 }
 
 /// The values alone.
-pub fn values(topic: &Topic, partition: u32) -> Vec<Vec<u8>> {
+pub(crate) fn values(topic: &Topic, partition: u32) -> Vec<Vec<u8>> {
     read_all(topic, partition, 0, 1 << 20).into_iter().map(|record| record.value.unwrap_or_default()).collect()
 }
 
 /// One blocking append of one value.
-pub fn append(topic: &Topic, value: &str) -> u64 {
+pub(crate) fn append(topic: &Topic, value: &str) -> u64 {
     topic.append(&Record::new(value)).expect("appended").base_offset
 }
 
 /// Bytes that differ from place to place, so that a wrong piece shows.
-pub fn pattern(seed: u64, size: usize) -> Vec<u8> {
+pub(crate) fn pattern(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(size + 8);
     while bytes.len() < size {

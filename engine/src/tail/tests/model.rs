@@ -89,7 +89,7 @@ impl Run {
 
     fn append(&mut self, sizes: &[usize]) {
         let values: Vec<Vec<u8>> = sizes.iter().map(|size| self.value(*size)).collect();
-        let records: Vec<Record<'_>> = values.iter().map(|value| Record::new(value)).collect();
+        let records: Vec<Record<'_>> = values.iter().map(Record::new).collect();
         let plan = Plan::new(&records).expect("within limits");
         if let Some(done) = self.retry(|tail| tail.append(&plan, &records, 0)) {
             assert_eq!(done.base_offset, self.next);

@@ -60,7 +60,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
     let ground = Ground {
         disk: Arc::clone(&disk) as Arc<dyn Disk>,
         environment: Arc::clone(&environment),
-        memory: Box::new(DeviceMemory),
+        memory: Box::new(DeviceMemory::new()),
         gate: Gate::new(Some(Box::new(move || guard.forked()))),
         shards,
     };
@@ -143,11 +143,16 @@ impl Host {
             return Err(Error::new(ErrorKind::Forked, message));
         }
         core.begin_close();
-        running.join();
+        let idle = running.join();
         core.finish_close();
         let closed = helper.call(MetaRequest { ticket: 0, order: MetaOrder::CloseClean }).and_then(|done| done.result);
         helper.end();
-        lock.release();
+        if idle {
+            lock.release();
+        } else {
+            // What is in flight holds the lock, through its ring, for as long as it takes.
+            drop(lock);
+        }
         closed.map(|_| ()).map_err(|error| error.context("closing the store"))
     }
 }

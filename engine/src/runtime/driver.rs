@@ -22,4 +22,7 @@ pub(super) trait Driver {
     /// Waits for an answer, for the doorbell, or for the time to pass (`None`: without end), whatever comes first, and
     /// adds the answers to `out`. May come back early without any. After an error nothing can be run any more.
     fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Completion>) -> io::Result<()>;
+
+    /// Waits for what is in flight, for as long as is reasonable, and drops the answers. Whether nothing is left.
+    fn end(&mut self) -> bool;
 }

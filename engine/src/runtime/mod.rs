@@ -21,6 +21,5 @@ mod tests;
 
 pub(crate) use doorbell::Doorbell;
 pub(crate) use helper::Helper;
-pub(crate) use machine::Machine;
 pub(crate) use memory::DeviceMemory;
 pub(crate) use start::{Choice, Running, Settings, Thread, start};

@@ -159,11 +159,9 @@ impl Driver for Posix {
         self.take_done(out);
         Ok(())
     }
-}
 
-impl Drop for Posix {
-    /// Ends the threads. Work that has begun is waited for, as its memory is in use.
-    fn drop(&mut self) {
+    /// Ends the threads. Work that has begun is waited for, as its memory is in use; the rest never begins.
+    fn end(&mut self) -> bool {
         for line in &self.pool.lines {
             let threads = {
                 let mut state = lock(&line.state);
@@ -177,5 +175,12 @@ impl Drop for Posix {
                 let _ = thread.join();
             }
         }
+        true
+    }
+}
+
+impl Drop for Posix {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -54,7 +54,7 @@ impl<M> Thread<M> {
 
 /// The threads of one engine.
 pub(crate) struct Running {
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<bool>>,
     name: &'static str,
     reason: String,
     guard: ForkGuard,
@@ -71,14 +71,18 @@ impl Running {
         &self.reason
     }
 
-    /// Waits until all machines have closed, which they have been told to.
-    pub(crate) fn join(mut self) {
-        if !self.guard.forked() {
-            for thread in std::mem::take(&mut self.threads) {
-                // Its panics were given to its machine as errors.
-                let _ = thread.join();
-            }
+    /// Waits until all machines have closed, which they have been told to. Whether nothing is in flight any more: if
+    /// not, the store's lock must not be given up by name.
+    pub(crate) fn join(mut self) -> bool {
+        if self.guard.forked() {
+            return false;
         }
+        let mut idle = true;
+        for thread in std::mem::take(&mut self.threads) {
+            // A thread that panicked after all has left what it had in flight to the kernel.
+            idle &= thread.join().unwrap_or(false);
+        }
+        idle
     }
 }
 
@@ -123,7 +127,7 @@ pub(crate) fn start<M: Machine>(
     let guard = ForkGuard::new();
     let threads = threads
         .into_iter()
-        .map(|(handle, sender): (JoinHandle<()>, Sender<bool>)| {
+        .map(|(handle, sender): (JoinHandle<bool>, Sender<bool>)| {
             // A thread that has died meanwhile has failed its machine.
             let _ = sender.send(matches!(go, Go::Uring));
             handle
@@ -152,7 +156,7 @@ fn decide(choice: Choice, reported: &Receiver<Option<SetupError>>) -> Result<(Go
     })
 }
 
-/// A shard's thread: makes its ring, reports, and works with what was decided.
+/// A shard's thread: makes its ring, reports, and works with what was decided. Whether it has left nothing in flight.
 fn run<M: Machine>(
     index: usize,
     settings: Settings,
@@ -161,7 +165,7 @@ fn run<M: Machine>(
     environment: Arc<dyn Environment>,
     reports: Sender<Option<SetupError>>,
     told: &Receiver<bool>,
-) {
+) -> bool {
     signal::thread_takes_no_signals();
     scheduling::short_slice();
     if settings.pin_cores {
@@ -176,7 +180,7 @@ fn run<M: Machine>(
         Err(failure) => (None, Some(failure)),
     };
     if reports.send(failure).is_err() {
-        return;
+        return true;
     }
     // The reports end when the last thread has let go of its end.
     drop(reports);
@@ -185,9 +189,9 @@ fn run<M: Machine>(
         (Ok(false), ring) => {
             drop(ring);
             let posix = Posix::new(Arc::clone(&doorbell));
-            Worker::new(machine, posix, doorbell, helper, environment).run();
+            Worker::new(machine, posix, doorbell, helper, environment).run()
         }
         // The start was given up.
-        _ => {}
+        _ => true,
     }
 }

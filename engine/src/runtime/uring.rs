@@ -55,6 +55,7 @@ pub(super) struct Uring {
     free: Vec<usize>,
     doorbell: Arc<Doorbell>,
     listening: bool,
+    stuck: bool,
     primitive: DurablePrimitive,
 }
 
@@ -77,6 +78,7 @@ impl Uring {
             free: (0..depth).rev().collect(),
             doorbell,
             listening: false,
+            stuck: false,
             primitive,
         })
     }
@@ -200,6 +202,10 @@ impl Uring {
 
     /// Waits until nothing is in flight, the doorbell's read included; whether that was reached.
     fn drain(&mut self) -> bool {
+        // A ring that could not be drained is not waited for again.
+        if std::mem::replace(&mut self.stuck, true) {
+            return false;
+        }
         let deadline = Instant::now() + END_PATIENCE;
         let mut dropped = Vec::new();
         if self.listening {
@@ -209,6 +215,7 @@ impl Uring {
             self.reap(&mut dropped);
             dropped.clear();
             if self.in_flight() == 0 && !self.listening {
+                self.stuck = false;
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -264,6 +271,10 @@ impl Driver for Uring {
         self.reap(out);
         // Second steps of what was just taken begin now, not with the next wait; this returns at once.
         self.enter(0, None)
+    }
+
+    fn end(&mut self) -> bool {
+        self.drain()
     }
 }
 

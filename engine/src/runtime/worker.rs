@@ -58,15 +58,17 @@ impl<M: Machine, D: Driver> Worker<M, D> {
         Worker { machine, driver, doorbell, helper, mailbox, environment, pending: VecDeque::new() }
     }
 
-    /// Drives the machine until it is closed. However it ends, nobody is left waiting for it.
-    pub(super) fn run(mut self) {
+    /// Drives the machine until it is closed. However it ends, nobody is left waiting for it. Whether nothing is in
+    /// flight any more.
+    pub(super) fn run(mut self) -> bool {
         let error = match catch_unwind(AssertUnwindSafe(|| self.work())) {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => error,
             Err(_) => Error::new(ErrorKind::Panic, "a shard failed inside; open the store again"),
         };
         // The machine may be in any state. If it cannot even fail, its waiters learn it from its being dropped.
         let _ = catch_unwind(AssertUnwindSafe(|| self.machine.fail(&error)));
+        self.driver.end()
     }
 
     fn work(&mut self) -> Result<()> {

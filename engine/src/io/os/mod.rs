@@ -10,7 +10,6 @@ mod probe;
 pub(crate) use disk::OsDisk;
 pub(crate) use environment::OsEnvironment;
 pub(crate) use memory::{AlignedMemory, map, unmap};
-pub(crate) use probe::{DeviceFacts, DurableChoice};
 
 #[cfg(test)]
 mod tests;

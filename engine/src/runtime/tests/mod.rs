@@ -23,7 +23,7 @@ use crate::sync::Arc as Shared;
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
 pub(super) fn pool() -> Shared<Pool> {
-    Pool::new(Budget::new(96 << 20, 8 << 20), Box::new(DeviceMemory))
+    Pool::new(Budget::new(96 << 20, 8 << 20), Box::new(DeviceMemory::new()))
 }
 
 /// A block filled with a pattern.

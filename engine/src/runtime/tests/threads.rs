@@ -6,9 +6,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::super::Helper;
 use super::super::doorbell::Doorbell;
+use super::super::machine::Machine;
 use super::super::start::{Choice, Running, Settings, Thread, start};
-use super::super::{Helper, Machine};
 use super::{SOON, block, bytes, disk_in, pool, read, write};
 use crate::buffer::Block;
 use crate::error::{Error, ErrorKind};

@@ -64,9 +64,9 @@ pub(super) fn ring(depth: usize, held: Option<RawFd>) -> Result<(ClosedOnFork, I
     let mut paused = false;
     loop {
         match build(entries) {
-            Ok((registration, ring)) => match prepare(ring, held) {
-                Ok(ring) => return Ok((registration, ring)),
-                Err((ring, error)) => {
+            Ok((registration, mut ring)) => match prepare(&mut ring, held) {
+                Ok(()) => return Ok((registration, ring)),
+                Err(error) => {
                     registration.close(ring);
                     return Err(error);
                 }
@@ -107,17 +107,8 @@ fn build(entries: u32) -> io::Result<(ClosedOnFork, IoUring)> {
     result
 }
 
-/// Checks, registers, restricts, enables and tries a new ring. The ring comes back with the error, as only its
-/// registration may close it.
-fn prepare(ring: IoUring, held: Option<RawFd>) -> Result<IoUring, (IoUring, SetupError)> {
-    let mut ring = ring;
-    match try_prepare(&mut ring, held) {
-        Ok(()) => Ok(ring),
-        Err(error) => Err((ring, error)),
-    }
-}
-
-fn try_prepare(ring: &mut IoUring, held: Option<RawFd>) -> Result<(), SetupError> {
+/// Checks, registers, restricts, enables and tries a new ring.
+fn prepare(ring: &mut IoUring, held: Option<RawFd>) -> Result<(), SetupError> {
     let failed = |what| move |error| SetupError { what, error };
     let missing = |what| SetupError { what, error: io::Error::from_raw_os_error(libc::EOPNOTSUPP) };
     if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {

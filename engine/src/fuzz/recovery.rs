@@ -123,6 +123,11 @@ impl Base {
         let settled: Vec<Settled> = Vec::from([base.segments[3].settled()]);
         ask(&mut meta, MetaOrder::Checkpoint { set, shard: 1, lsn: Lsn(1), settled });
         base.files = base.disk.paths();
+        // Space that is only reserved would be copied for every input.
+        base.disk.edit(&names::log(1), |log| {
+            let used = log.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            log.truncate(used.next_multiple_of(SECTOR as usize));
+        });
         base
     }
 

@@ -2,8 +2,6 @@
 
 use crate::ids::PartitionId;
 
-/// The file whose lock is the store's ownership.
-pub(crate) const LOCK: &str = "LOCK";
 /// The file with the two root slots.
 pub(crate) const ROOT: &str = "MANIFEST";
 /// The root file while the store is being created.

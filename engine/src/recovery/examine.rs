@@ -32,9 +32,6 @@ pub(super) struct Finding {
     pub id: PartitionId,
     /// From the first open one on.
     pub segments: Vec<FoundSegment>,
-    /// Where the accepted frames end.
-    pub end_offset: u64,
-    pub end_time: i64,
     pub damage: Option<FoundDamage>,
     /// Why the partition cannot be brought to an end in this open.
     pub unavailable: Option<Error>,
@@ -85,7 +82,6 @@ impl Bench<'_> {
             id,
             tail: before.map(|end| end.offset),
             log_start: partition.log_start,
-            time: before.map_or(0, |end| end.time),
             segments: Vec::new(),
             broken: false,
             evidence: None,
@@ -182,15 +178,7 @@ impl Bench<'_> {
         if unavailable.is_none() {
             self.rows.hit(if damage.is_some() { Row::Damaged } else { Row::TornTail });
         }
-        Finding {
-            id: walk.id,
-            segments: walk.segments,
-            end_offset: tail,
-            end_time: walk.time,
-            damage,
-            unavailable,
-            settled: false,
-        }
+        Finding { id: walk.id, segments: walk.segments, damage, unavailable, settled: false }
     }
 
     /// How far ranges that were durable and are lost go on from the end without a hole: so far was acknowledged.
@@ -331,7 +319,6 @@ struct Walk {
     /// Where the accepted records end; `None` before the first segment.
     tail: Option<u64>,
     log_start: u64,
-    time: i64,
     segments: Vec<FoundSegment>,
     /// Nothing that follows can be accepted.
     broken: bool,
@@ -347,7 +334,6 @@ impl Walk {
 
     fn accept(&mut self, segment: &Segment, end: SegmentEnd, outcome: Outcome) {
         self.tail = Some(end.offset);
-        self.time = self.time.max(end.time);
         self.segments.push(FoundSegment { segment: *segment, outcome });
     }
 }

@@ -170,6 +170,22 @@ rows! {
     CommitFailed,
 }
 
+#[cfg(any(test, feature = "sim"))]
+impl Row {
+    /// Outcomes that no crash or fault leads to: they need what this version cannot do yet (a retention, a truncation),
+    /// a later version's file, or somebody's hand. Unit tests reach them; a simulation need not.
+    pub(crate) const BY_HAND: &'static [Row] = &[
+        Row::RangeRetired,
+        Row::RangeBelowLogStart,
+        Row::RangeUnknownGeneration,
+        Row::ScanStoppedUnsupported,
+        Row::ScanStoppedBadBody,
+        Row::SegmentFileMissing,
+        Row::SuccessorGapRecorded,
+        Row::SuccessorCuts,
+    ];
+}
+
 /// How often each outcome was met.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Rows {

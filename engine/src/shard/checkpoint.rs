@@ -29,7 +29,8 @@ impl Shard {
                         generation: segment.segment.generation,
                         position: segment.settled.position,
                         offset: segment.settled.offset,
-                        time: segment.segment.base_time,
+                        // Of the last frame claimed: no frame below the position has a later one.
+                        time: segment.segment.last_time(),
                     });
                 }
             }

@@ -16,7 +16,7 @@ pub(crate) struct CheckpointEntry {
     pub position: u64,
     /// Offset there.
     pub offset: u64,
-    /// Append time of the last frame below it, or a lower bound; ms since 1970.
+    /// An append time that no frame below it exceeds; ms since 1970.
     pub time: i64,
 }
 

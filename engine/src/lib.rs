@@ -1,5 +1,7 @@
 //! Embedded stream storage: partitioned, durable, append-only logs with consumers, as a library.
 
+#![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the model checker's builds leave out what uses them"))]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("thalweg needs Linux: it stands on io_uring, direct I/O and Linux's file locks");
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]

@@ -18,8 +18,8 @@ mod weaken;
 
 pub(crate) use doorbell::{Bell, Doorbell};
 pub(crate) use futex::Futex;
-pub(crate) use lock::{AppendGuard, AppendLock};
-pub(crate) use swap::{Loaded, Swap};
+pub(crate) use lock::AppendLock;
+pub(crate) use swap::Swap;
 pub(crate) use wait::{Notify, WaitKey, WaitQueue, Waiter};
 pub(crate) use weaken::{Guard, held, order};
 

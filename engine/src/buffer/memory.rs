@@ -1,8 +1,10 @@
 //! Where memory comes from, and the raw pieces of it.
 
+#[cfg(any(test, feature = "sim"))]
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+#[cfg(any(test, feature = "sim"))]
 use crate::limits::SECTOR;
 
 /// Gives aligned memory. The runtime's source keeps it from forked children; tests use the heap.
@@ -15,13 +17,16 @@ pub(crate) trait MemorySource: Send + Sync {
     unsafe fn unmap(&self, at: NonNull<u8>, size: usize);
 }
 
-/// Memory from the process's allocator.
+/// Memory from the process's allocator, for tests and the simulator.
+#[cfg(any(test, feature = "sim"))]
 pub(crate) struct HeapMemory;
 
+#[cfg(any(test, feature = "sim"))]
 fn layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size, SECTOR as usize).ok().filter(|layout| layout.size() > 0)
 }
 
+#[cfg(any(test, feature = "sim"))]
 impl MemorySource for HeapMemory {
     fn map(&self, size: usize) -> Option<NonNull<u8>> {
         let layout = layout(size)?;

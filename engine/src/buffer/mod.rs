@@ -8,6 +8,10 @@ mod pool;
 mod tests;
 
 pub(crate) use block::{Block, Pin};
-pub(crate) use budget::{Budget, Share, Usage};
-pub(crate) use memory::{HeapMemory, MemorySource};
-pub(crate) use pool::{Memory, Pool, Relief};
+#[cfg(test)]
+pub(crate) use budget::Usage;
+pub(crate) use budget::{Budget, Share};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use memory::HeapMemory;
+pub(crate) use memory::MemorySource;
+pub(crate) use pool::{Pool, Relief};

@@ -105,6 +105,7 @@ impl Pool {
     }
 
     /// What is in use now.
+    #[cfg(test)]
     pub(crate) fn usage(&self) -> Usage {
         self.state.lock().ledger.usage
     }
@@ -124,6 +125,7 @@ impl Pool {
     }
 
     /// Waiters for [`Pool::released`] to grow.
+    #[cfg(test)]
     pub(crate) fn room(&self) -> &WaitQueue {
         &self.room
     }

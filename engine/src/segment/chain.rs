@@ -1,7 +1,6 @@
 //! A partition's segments, oldest first.
 
 use super::Segment;
-use crate::ids::Generation;
 use crate::sync::{Arc, Swap};
 
 /// The segments of one partition by base offset; read without a lock.
@@ -36,14 +35,6 @@ impl Chain {
         segments.get(after).map(Arc::clone)
     }
 
-    pub(crate) fn by_generation(&self, generation: Generation) -> Option<Arc<Segment>> {
-        self.segments.load().iter().find(|segment| segment.generation == generation).map(Arc::clone)
-    }
-
-    pub(crate) fn last(&self) -> Option<Arc<Segment>> {
-        self.segments.load().last().map(Arc::clone)
-    }
-
     /// Appends the newest segment.
     pub(crate) fn push(&self, segment: &Arc<Segment>) {
         self.segments.update(|segments| {
@@ -52,13 +43,5 @@ impl Chain {
             segments.push(Arc::clone(segment));
             segments
         });
-    }
-
-    /// Takes a segment out; whoever reads it keeps it until then.
-    pub(crate) fn remove(&self, generation: Generation) -> Option<Arc<Segment>> {
-        let removed = self.by_generation(generation);
-        self.segments
-            .update(|segments| segments.iter().filter(|segment| segment.generation != generation).cloned().collect());
-        removed
     }
 }

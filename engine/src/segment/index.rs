@@ -82,11 +82,6 @@ impl Index {
         self.last(|entry| entry.relative_offset <= relative_offset)
     }
 
-    /// Where to begin looking for the first frame of `time` or later: the last entry before that time, else the first.
-    pub(crate) fn lookup_time(&self, time: u64) -> Option<IndexEntry> {
-        self.last(|entry| entry.time < time).or_else(|| (self.len() > 0).then(|| self.entry(0)))
-    }
-
     /// The block that holds `position`: where it begins, and where the next one does, if there is one.
     pub(crate) fn block_at(&self, position: u64) -> Option<(u64, Option<u64>)> {
         let len = self.len();
@@ -157,12 +152,10 @@ mod tests {
         assert_eq!(index.lookup_offset(10), Some(entry(1)));
         assert_eq!(index.lookup_offset(555), Some(entry(55)));
         assert_eq!(index.lookup_offset(u32::MAX), Some(entry(99)));
-        assert_eq!(index.lookup_time(0), Some(entry(1)));
-        assert_eq!(index.lookup_time(201), Some(entry(5)));
         assert_eq!(index.block_at(4096 * 7 + 8), Some((4096 * 6, Some(4096 * 9))));
         assert_eq!(index.block_at(4096 * 99), Some((4096 * 99, None)));
         assert_eq!(index.block_at(4096), None);
-        assert_eq!(Index::new().lookup_time(5), None);
+        assert_eq!(Index::new().lookup_offset(5), None);
     }
 
     #[test]

@@ -138,6 +138,7 @@ impl Segment {
     }
 
     /// Whether everything that the segment will ever hold is published.
+    #[cfg(test)]
     pub(crate) fn is_complete(&self) -> bool {
         self.closed() == Some(self.published())
     }

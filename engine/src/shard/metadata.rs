@@ -101,6 +101,11 @@ impl Shard {
 
     /// Has a segment prepared when the tail wants one, or will soon.
     pub(super) fn prepare_segment(&mut self, writer: usize, out: &mut Outbox) {
+        if self.closing
+            && let Some(unused) = self.writers[writer].tail.take_prepared()
+        {
+            self.discard_segment(writer, &unused, out);
+        }
         let w = &mut self.writers[writer];
         if w.preparing || w.seal {
             return;
@@ -125,11 +130,17 @@ impl Shard {
             Ok(_) => Err(Error::new(ErrorKind::Panic, "the answer to a request for a segment is another's")),
             Err(error) => Err(error.context(format_args!("preparing a segment of {}", w.tail.partition()))),
         });
-        let partition = w.tail.partition();
-        if let Some(PreparedSegment { generation, .. }) = unneeded {
-            self.ask(Asked::Courtesy, MetaOrder::DiscardSegment { partition, generation }, out);
+        if let Some(unneeded) = unneeded {
+            self.discard_segment(writer, &unneeded, out);
         }
         self.enqueue(writer);
+    }
+
+    /// Gives a prepared file back that no append will go to.
+    fn discard_segment(&mut self, writer: usize, prepared: &PreparedSegment, out: &mut Outbox) {
+        let partition = self.writers[writer].tail.partition();
+        let generation = prepared.generation;
+        self.ask(Asked::Courtesy, MetaOrder::DiscardSegment { partition, generation }, out);
     }
 
     /// Whether segment `at` may be written: its generation is durable in header and manifest. Asks for that once

@@ -180,6 +180,7 @@ impl WaitQueue {
     }
 
     /// Registrations at this moment.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.waiters.lock().by_target.len()
     }

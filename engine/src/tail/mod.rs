@@ -15,9 +15,8 @@ mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub(crate) use reservation::{Claim, Reservation};
-pub(crate) use room::{Refusal, SegmentWish};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use reservation::Claim;
+pub(crate) use room::Refusal;
 pub(crate) use tail::{Announce, Appended, Tail, TailStart};
-pub(crate) use watermark::{Mark, Watermark};
-
-pub(crate) use crate::sync::{Notify, WaitKey, WaitQueue, Waiter};
+pub(crate) use watermark::Watermark;

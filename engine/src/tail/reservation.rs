@@ -28,6 +28,7 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// Offset of the first record.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn base_offset(&self) -> u64 {
         self.stamp.base_offset
     }
@@ -72,6 +73,7 @@ impl Tail {
         Ok(Reservation { tail: self, claim: Some(Claim { block, place, size, count, stamp, slot, fields: None }) })
     }
 
+    #[cfg(any(test, feature = "sim"))]
     /// Takes up a reservation that was [detached](Reservation::detach).
     pub(crate) fn attach(&self, claim: Claim) -> Reservation<'_> {
         Reservation { tail: self, claim: Some(claim) }
@@ -117,6 +119,7 @@ impl Reservation<'_> {
         claim.appended()
     }
 
+    #[cfg(any(test, feature = "sim"))]
     /// Separates the claim from the tail, to carry on later. It must be [attached](Tail::attach) again.
     pub(crate) fn detach(mut self) -> Claim {
         self.claim.take().expect("the claim is taken out by the functions that consume the reservation")

@@ -47,17 +47,12 @@ impl Tail {
         }
     }
 
-    /// Counts what may let a refused append succeed. For waiters that do not block, together with [`Tail::room`].
-    pub(crate) fn events(&self) -> u64 {
+    /// Counts what may let a refused append succeed.
+    pub(super) fn events(&self) -> u64 {
         self.events.load(Ordering::Acquire)
     }
 
-    /// Waiters for [`Tail::events`].
-    pub(crate) fn room(&self) -> &crate::sync::WaitQueue {
-        &self.room
-    }
-
-    /// Under the append lock; the caller wakes [`Tail::room`] once it has let go of it.
+    /// Under the append lock; the caller wakes the waiters once it has let go of it.
     pub(super) fn count_event(&self) -> u64 {
         self.events.fetch_add(1, Ordering::AcqRel) + 1
     }

@@ -33,6 +33,7 @@ impl Slots {
     }
 
     /// Slots in use.
+    #[cfg(any(test, feature = "sim"))]
     pub(super) fn len(&self) -> usize {
         self.ring.len()
     }

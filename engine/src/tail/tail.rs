@@ -103,6 +103,7 @@ impl Tail {
         &self.chain
     }
 
+    #[cfg(test)]
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
@@ -146,7 +147,8 @@ impl Tail {
         self.durable_wanted.load(Ordering::Acquire)
     }
 
-    /// Whether an announcement is on its way. For tests.
+    /// Whether an announcement is on its way.
+    #[cfg(test)]
     pub(crate) fn is_announced(&self) -> bool {
         self.announced.load(Ordering::Relaxed)
     }
@@ -254,6 +256,7 @@ impl Tail {
     }
 
     /// The state behind the lock, to look at.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn snapshot(&self) -> TailSnapshot {
         let state = self.state.lock();
         TailSnapshot {
@@ -270,6 +273,7 @@ impl Tail {
 }
 
 /// What [`Tail::snapshot`] shows.
+#[cfg(any(test, feature = "sim"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TailSnapshot {
     /// The offset of the next record.

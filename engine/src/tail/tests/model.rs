@@ -101,7 +101,9 @@ impl Run {
     fn reserve(&mut self, size: usize) {
         let value = self.value(size);
         let (plan, _) = plan(&value);
-        if let Some(claim) = self.retry(|tail| tail.reserve(&plan, 0).map(crate::tail::Reservation::detach)) {
+        if let Some(claim) =
+            self.retry(|tail| tail.reserve(&plan, 0).map(crate::tail::reservation::Reservation::detach))
+        {
             assert_eq!(claim.base_offset(), self.next);
             self.next += 1;
             self.held.push((claim, plan, value));

@@ -18,6 +18,27 @@ fn command(test: &str, directory: &Path) -> Command {
     command
 }
 
+/// The names of what a process has open.
+fn open_files(pid: &str) -> Vec<String> {
+    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
+    links.flatten().filter_map(|link| Some(std::fs::read_link(link.path()).ok()?.to_str()?.to_owned())).collect()
+}
+
+/// Waits until a process has nothing open whose name contains `part`: a forked child closes what is not its own on the
+/// way out of `fork`, which may be later than its parent's.
+pub(crate) fn closes(pid: &str, part: &str) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while open_files(pid).iter().any(|name| name.contains(part)) {
+        assert!(std::time::Instant::now() < end, "process {pid} keeps {part:?} open: {:?}", open_files(pid));
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// How many things a process has open whose names contain `part`.
+pub(crate) fn count_open(pid: &str, part: &str) -> usize {
+    open_files(pid).iter().filter(|name| name.contains(part)).count()
+}
+
 /// Runs the ignored test `test` (its whole path) with `directory` as its working directory, to its end.
 pub(crate) fn run(test: &str, directory: &Path) {
     let output = command(test, directory).stderr(Stdio::piped()).output().expect("the test binary starts");

@@ -284,18 +284,13 @@ fn a_forked_child_has_no_ring() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let test = "runtime::tests::surroundings::child_that_forks_at_work";
     let (mut owner, grandchild) = child::start(test, directory.path(), "FORKED ");
-    let open = |pid: &str| -> Vec<String> {
-        let links = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives");
-        links.flatten().filter_map(|l| Some(std::fs::read_link(l.path()).ok()?.to_str()?.to_owned())).collect()
-    };
-    let rings = |open: Vec<String>| open.iter().filter(|name| name.contains("io_uring")).count();
-    let (of_owner, of_child) = (rings(open(&owner.id().to_string())), rings(open(&grandchild)));
+    assert_eq!(child::count_open(&owner.id().to_string(), "io_uring"), 2);
+    child::closes(&grandchild, "io_uring");
     owner.kill().and_then(|()| owner.wait()).expect("it was started here");
     let taken = StoreLock::acquire(&disk_in(directory.path()), PATIENCE);
     // SAFETY: ends a process that this test's child started.
     let lived = unsafe { libc::kill(grandchild.parse().expect("a process number"), libc::SIGKILL) } == 0;
     assert!(lived, "the child outlived its parent");
-    assert_eq!((of_owner, of_child), (2, 0));
     taken.expect("the parent's death freed the store");
 }
 

@@ -1,0 +1,205 @@
+//! What may stand on the command line.
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::size;
+
+/// Takes records in, gives them back, and looks into stores.
+#[derive(Parser)]
+#[command(name = "thalweg", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 found damage, or failed; 2 wrong usage.")]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct GlobalArgs {
+    /// The store: a directory that one process at a time owns
+    #[arg(long, value_name = "DIR", global = true)]
+    dir: Option<PathBuf>,
+    /// Memory for data on its way and in the cache, for example 64MiB [default: 256MiB]
+    #[arg(long, value_name = "SIZE", global = true, value_parser = size::parse)]
+    memory_budget: Option<u64>,
+    /// What moves bytes to and from the device
+    #[arg(long, value_enum, global = true, default_value_t = Runtime::Auto)]
+    runtime: Runtime,
+    /// Report as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// The options of every command.
+pub(crate) struct Global {
+    pub(crate) dir: PathBuf,
+    pub(crate) memory_budget: Option<u64>,
+    pub(crate) runtime: Runtime,
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Runtime {
+    /// io_uring where it is permitted, else plain system calls
+    Auto,
+    /// io_uring, or an error
+    Uring,
+    /// Plain system calls on a few threads
+    Posix,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Append each line of the files as a record
+    Import(Import),
+    /// Write the records of a topic to standard output, up to where it ended at the start
+    Consume(Consume),
+    /// List, describe and delete topics
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Read everything and check every checksum and offset
+    Verify,
+    /// Show the frames of a partition as they lie on the device
+    Dump(Dump),
+    /// Show the store, the runtime in use, and how writes are made durable
+    Info,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Only the line feed at the end of a line is taken off: a carriage return stays, and an empty line \
+                        is a record. The command ends with 0 only when every record is durable."
+)]
+pub(crate) struct Import {
+    /// Files to read; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The topic; created if it does not exist
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// Partitions of the topic [default: 1 for a new one]; an error if an existing one has another number
+    #[arg(long, value_name = "N")]
+    pub(crate) partitions: Option<u32>,
+    /// What divides the fields of a line: one character, or \t
+    #[arg(long, value_name = "C", default_value = ",", value_parser = delimiter, requires = "key_column")]
+    pub(crate) delimiter: u8,
+    /// The field that is the record's key: its number from 1, or its name in the first line of each file, which is
+    /// then not imported. Fields are quoted as in CSV; the value is the whole line, as it is
+    #[arg(long, value_name = "N|NAME")]
+    pub(crate) key_column: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Consume {
+    /// The topic
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// Only this partition; otherwise all, one after the other
+    #[arg(long, value_name = "P")]
+    pub(crate) partition: Option<u32>,
+    /// Where to begin: earliest, latest, or an offset
+    #[arg(long, value_name = "earliest|latest|OFFSET", default_value = "earliest", value_parser = from)]
+    pub(crate) from: From,
+    /// Write at most so many records
+    #[arg(long, value_name = "N")]
+    pub(crate) max: Option<u64>,
+    /// raw: values, one per line. json: one object per line
+    #[arg(long, value_enum, default_value_t = Format::Raw)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    Earliest,
+    Latest,
+    Offset(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Raw,
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TopicCommand {
+    /// List the topics
+    List,
+    /// Show a topic's partitions: offsets, sizes, damage
+    Describe {
+        /// The topic
+        topic: String,
+    },
+    /// Delete a topic and all its records
+    Delete {
+        /// The topic
+        topic: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Dump {
+    /// The topic
+    pub(crate) topic: String,
+    /// The partition
+    #[arg(long, value_name = "P")]
+    pub(crate) partition: u32,
+}
+
+/// The command line, checked as far as it can be without a store.
+pub(crate) struct Parsed {
+    pub(crate) global: Global,
+    pub(crate) command: Command,
+}
+
+/// Reads the command line. On wrong usage, writes what is wrong to standard error and exits with 2.
+pub(crate) fn parse() -> Parsed {
+    let cli = Cli::parse();
+    // An option that every command takes cannot be a required one in clap.
+    let Some(dir) = cli.global.dir else {
+        let missing = "the store is missing: name its directory with --dir DIR";
+        Cli::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
+    };
+    let GlobalArgs { memory_budget, runtime, json, .. } = cli.global;
+    Parsed { global: Global { dir, memory_budget, runtime, json }, command: cli.command }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [b'\n' | b'\r' | b'"'] => Err("line ends and quotation marks cannot divide fields".into()),
+        [one] => Ok(*one),
+        _ => Err("must be one ASCII character, or \\t".into()),
+    }
+}
+
+fn from(text: &str) -> Result<From, String> {
+    match text {
+        "earliest" => Ok(From::Earliest),
+        "latest" => Ok(From::Latest),
+        _ => text.parse().map(From::Offset).map_err(|_| "must be earliest, latest or an offset".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn delimiters() {
+        assert_eq!(delimiter(";"), Ok(b';'));
+        assert_eq!(delimiter("\\t"), Ok(b'\t'));
+        for wrong in ["", ";;", "ä", "\"", "\n"] {
+            assert!(delimiter(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The field of a line that is its record's key.
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+
+/// Which column is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// Counted from 0; on the command line from 1.
+    Index(usize),
+    /// Looked up in the first line of each file.
+    Name(String),
+}
+
+impl Column {
+    /// Reads the argument of `--key-column`. A number is an index.
+    pub(crate) fn parse(text: &str) -> Result<Column, String> {
+        match text.parse::<usize>() {
+            Ok(0) => Err("--key-column counts from 1".into()),
+            Ok(number) => Ok(Column::Index(number - 1)),
+            Err(_) => Ok(Column::Name(text.into())),
+        }
+    }
+}
+
+/// What a line has in the key's column.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Key<'a> {
+    /// The field, without its quotation marks. May be empty.
+    Field(&'a [u8]),
+    /// The line has fewer fields.
+    None,
+    /// A quotation mark is opened and not closed, so the field would go on in the next line.
+    Open,
+}
+
+/// Divides lines into fields as CSV does. Reuses its memory.
+pub(crate) struct Fields {
+    reader: Reader,
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Fields {
+    pub(crate) fn new(delimiter: u8) -> Fields {
+        // The line is already cut: nothing inside it ends a record.
+        let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
+        Fields { reader, fields: vec![0; 4096], ends: vec![0; 64] }
+    }
+
+    /// The field number `index` of `line`, which comes without its line feed.
+    pub(crate) fn get(&mut self, line: &[u8], index: usize) -> Key<'_> {
+        match self.divide(line) {
+            None => Key::Open,
+            Some(count) if index >= count => Key::None,
+            Some(_) => Key::Field(self.field(index)),
+        }
+    }
+
+    /// The number of the field that is called `name`.
+    pub(crate) fn find(&mut self, line: &[u8], name: &str) -> Option<usize> {
+        let count = self.divide(line)?;
+        (0..count).find(|index| self.field(*index) == name.as_bytes())
+    }
+
+    /// The fields of the line last divided, for a message.
+    pub(crate) fn names(&mut self, line: &[u8]) -> String {
+        let count = self.divide(line).unwrap_or(0);
+        let names: Vec<_> = (0..count).map(|index| String::from_utf8_lossy(self.field(index))).collect();
+        names.join(", ")
+    }
+
+    fn field(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.fields[start..self.ends[index]]
+    }
+
+    /// Divides a line and counts its fields; `None` if a quotation mark stays open.
+    fn divide(&mut self, line: &[u8]) -> Option<usize> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            // For CSV an empty line is no record at all; here it is a record with one empty field.
+            self.ends[0] = 0;
+            return Some(1);
+        }
+        if self.fields.len() < line.len() {
+            self.fields.resize(line.len(), 0);
+        }
+        self.reader.reset();
+        let (mut written, mut count, mut rest) = (0, 0, line);
+        loop {
+            let at_end = rest.is_empty();
+            let input: &[u8] = if at_end { b"\n" } else { rest };
+            let (result, read, wrote, ended) =
+                self.reader.read_record(input, &mut self.fields[written..], &mut self.ends[count..]);
+            written += wrote;
+            count += ended;
+            match result {
+                ReadRecordResult::Record | ReadRecordResult::End => return Some(count),
+                ReadRecordResult::InputEmpty if at_end => return None,
+                ReadRecordResult::InputEmpty => rest = &rest[read..],
+                ReadRecordResult::OutputFull => {
+                    rest = if at_end { rest } else { &rest[read..] };
+                    self.fields.resize(self.fields.len() * 2, 0);
+                }
+                ReadRecordResult::OutputEndsFull => {
+                    rest = if at_end { rest } else { &rest[read..] };
+                    self.ends.resize(self.ends.len() * 2, 0);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(line: &str, index: usize) -> Option<String> {
+        match Fields::new(b',').get(line.as_bytes(), index) {
+            Key::Field(field) => Some(String::from_utf8(field.to_vec()).expect("text in, text out")),
+            Key::None => None,
+            Key::Open => Some("open".into()),
+        }
+    }
+
+    #[test]
+    fn columns() {
+        assert_eq!(Column::parse("1"), Ok(Column::Index(0)));
+        assert_eq!(Column::parse("Country"), Ok(Column::Name("Country".into())));
+        assert!(Column::parse("0").is_err());
+    }
+
+    #[test]
+    fn fields_are_divided_as_in_csv() {
+        assert_eq!(get("a,b,c", 1).as_deref(), Some("b"));
+        assert_eq!(get("a,b,c", 2).as_deref(), Some("c"));
+        assert_eq!(get("a,b,c\r", 2).as_deref(), Some("c"));
+        assert_eq!(get("a,b,c", 3), None);
+        assert_eq!(get("a,,c", 1).as_deref(), Some(""));
+        assert_eq!(get("a,", 1).as_deref(), Some(""));
+        assert_eq!(get("", 0).as_deref(), Some(""));
+        assert_eq!(get("\r", 0).as_deref(), Some(""));
+        assert_eq!(get("", 1), None);
+        assert_eq!(get("\"x,y\",b", 0).as_deref(), Some("x,y"));
+        assert_eq!(get("\"x,y\",b", 1).as_deref(), Some("b"));
+        assert_eq!(get("\"say \"\"hi\"\"\",b", 0).as_deref(), Some("say \"hi\""));
+        assert_eq!(get("12\" pipe,b", 0).as_deref(), Some("12\" pipe"));
+        assert_eq!(get("a\rb,c", 1).as_deref(), Some("c"));
+        assert_eq!(get("\"open,b", 0).as_deref(), Some("open"));
+        assert_eq!(get("a,\"\"", 1).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn long_lines_and_many_fields() {
+        let mut fields = Fields::new(b';');
+        let long = format!("{};{}", "x".repeat(100_000), "y".repeat(9000));
+        assert_eq!(fields.get(long.as_bytes(), 1), Key::Field("y".repeat(9000).as_bytes()));
+        for count in [1, 63, 64, 65, 127, 128, 129] {
+            let line = vec!["n"; count].join(";");
+            assert_eq!(fields.get(line.as_bytes(), count - 1), Key::Field(b"n"), "{count} fields");
+            assert_eq!(fields.get(line.as_bytes(), count), Key::None, "{count} fields");
+        }
+        let many = vec!["n"; 1000].join(";");
+        assert_eq!(fields.get(many.as_bytes(), 999), Key::Field(b"n"));
+        assert_eq!(fields.get(many.as_bytes(), 1000), Key::None);
+        assert_eq!(fields.get(b"short", 0), Key::Field(b"short"));
+    }
+
+    #[test]
+    fn names_are_looked_up() {
+        let mut fields = Fields::new(b',');
+        assert_eq!(fields.find(b"id,\"full name\",n\r", "full name"), Some(1));
+        assert_eq!(fields.find(b"\xef\xbb\xbfid,n", "id"), Some(0));
+        assert_eq!(fields.find(b"id,n", "x"), None);
+        assert_eq!(fields.names(b"id,n"), "id, n");
+    }
+}

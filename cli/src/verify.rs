@@ -1,0 +1,73 @@
+//! `thalweg verify`: reads everything and checks every checksum and offset.
+
+use serde::Serialize;
+use thalweg::{DamagedRange, VerifyReport};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::{self, Missing};
+
+#[derive(Serialize)]
+struct Report {
+    topics: u64,
+    partitions: u64,
+    segments: u64,
+    batches: u64,
+    records: u64,
+    bytes: u64,
+    damaged: Vec<Range>,
+}
+
+#[derive(Serialize)]
+struct Range {
+    topic: String,
+    partition: u32,
+    start: u64,
+    end: u64,
+}
+
+pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let engine = store::open(global, Missing::Refuse)?;
+    let report = engine.verify(|_| {})?;
+    output.report(&Report::from(&report), |_| text(&report))?;
+    if report.damaged.is_empty() {
+        return Ok(());
+    }
+    output.flush()?;
+    Err(Failure::Damaged)
+}
+
+fn text(report: &VerifyReport) -> String {
+    let mut text: String = report.damaged.iter().map(|range| format!("damaged: {range}\n")).collect();
+    let found = match report.damaged.len() {
+        0 => "no damage".into(),
+        1 => "1 damaged range".into(),
+        n => format!("{n} damaged ranges"),
+    };
+    text.push_str(&format!(
+        "checked {} records in {} batches, {} bytes, {} segments of {} partitions: {found}\n",
+        report.records, report.batches, report.bytes, report.segments, report.partitions
+    ));
+    text
+}
+
+impl From<&VerifyReport> for Report {
+    fn from(report: &VerifyReport) -> Report {
+        Report {
+            topics: report.topics,
+            partitions: report.partitions,
+            segments: report.segments,
+            batches: report.batches,
+            records: report.records,
+            bytes: report.bytes,
+            damaged: report.damaged.iter().map(Range::from).collect(),
+        }
+    }
+}
+
+impl From<&DamagedRange> for Range {
+    fn from(range: &DamagedRange) -> Range {
+        Range { topic: range.topic.clone(), partition: range.partition, start: range.start, end: range.end }
+    }
+}

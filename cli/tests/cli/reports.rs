@@ -1,0 +1,71 @@
+//! `topic`, `verify`, `dump`, `info`, as text and as JSON.
+
+use crate::run::Bench;
+
+#[test]
+fn topics_are_listed_described_and_deleted() {
+    let bench = Bench::new();
+    bench.import("orders", b"a\nb\n");
+    bench.run_with(&["import", "-", "--topic", "payments", "--partitions", "2"], b"c\n");
+    let list = bench.json(&["topic", "list"]);
+    let names: Vec<&str> = list.as_array().expect("a list").iter().filter_map(|t| t["topic"].as_str()).collect();
+    assert_eq!(names, ["orders", "payments"]);
+    assert_eq!(list[0]["offsets"], 2);
+    assert_eq!(list[0]["durability"], "durable");
+    let text = bench.ok(&["topic", "list"]);
+    assert!(text.starts_with("topic ") && text.contains("orders") && text.contains("payments"), "{text}");
+
+    let orders = bench.json(&["topic", "describe", "orders"]);
+    assert_eq!(orders["partitions"][0]["high_watermark"], 2);
+    assert_eq!(orders["partitions"][0]["log_start"], 0);
+    assert_eq!(orders["partitions"][0]["damaged"].as_array().map(Vec::len), Some(0));
+    assert!(orders["partitions"][0]["failed"].is_null());
+    assert!(bench.ok(&["topic", "describe", "payments"]).contains("topic payments, 2 partitions"));
+
+    assert_eq!(bench.json(&["topic", "delete", "orders"])["deleted"], "orders");
+    assert_eq!(bench.json(&["topic", "list"]).as_array().map(Vec::len), Some(1));
+    assert_eq!(bench.run(&["consume", "--topic", "orders"]).code, 1);
+    assert_eq!(bench.consume("payments"), b"c\n");
+}
+
+#[test]
+fn verify_reads_everything() {
+    let bench = Bench::new();
+    bench.import("t", b"a\nb\nc\n");
+    let report = bench.json(&["verify"]);
+    assert_eq!(report["records"], 3);
+    assert_eq!(report["damaged"].as_array().map(Vec::len), Some(0));
+    assert!(bench.ok(&["verify"]).contains("no damage"));
+}
+
+#[test]
+fn dump_shows_frames() {
+    let bench = Bench::new();
+    bench.import("t", b"a\nb\nc\n");
+    let text = bench.ok(&["dump", "t", "--partition", "0"]);
+    assert!(text.contains("data"), "{text}");
+    let frames = bench.ok(&["dump", "t", "--partition", "0", "--json"]);
+    let frames: Vec<serde_json::Value> =
+        frames.lines().map(|line| serde_json::from_str(line).expect("one JSON value per line")).collect();
+    let records: u64 =
+        frames.iter().filter(|f| f["kind"] == "data").map(|f| f["count"].as_u64().expect("a count")).sum();
+    assert_eq!(records, 3);
+}
+
+#[test]
+fn info_tells_the_runtime_and_why() {
+    let bench = Bench::new();
+    bench.import("t", b"a\n");
+    for runtime in ["auto", "posix"] {
+        let info = bench.json(&["info", "--runtime", runtime]);
+        assert_eq!(info["memory_budget"], 64 << 20);
+        assert!(info["alignment"].as_u64().expect("a number") >= 512);
+        let used = info["runtime"].as_str().expect("text");
+        assert!(runtime == "auto" || used == runtime, "{used}");
+        assert!(!info["durable_primitive"].as_str().expect("text").is_empty());
+    }
+    let text = bench.ok(&["info"]);
+    for name in ["runtime", "durable writes", "alignment", "memory budget"] {
+        assert!(text.contains(name), "{text}");
+    }
+}

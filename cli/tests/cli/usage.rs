@@ -1,0 +1,148 @@
+//! Wrong arguments, missing stores, stores that others hold.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use crate::run::Bench;
+
+#[test]
+fn wrong_usage_is_2_and_touches_nothing() {
+    let bench = Bench::new();
+    let wrong: &[&[&str]] = &[
+        &[],
+        &["unknown"],
+        &["import", "--topic", "t"],
+        &["import", "-"],
+        &["import", "-", "-", "--topic", "t"],
+        &["import", "-", "--topic", "t", "--delimiter", ";"],
+        &["import", "-", "--topic", "t", "--key-column", "1", "--delimiter", ";;"],
+        &["import", "-", "--topic", "t", "--key-column", "0"],
+        &["import", "-", "--topic", "t", "--partitions", "x"],
+        &["consume"],
+        &["consume", "--topic", "t", "--from", "yesterday"],
+        &["consume", "--topic", "t", "--format", "xml"],
+        &["topic"],
+        &["topic", "describe"],
+        &["dump", "t"],
+        &["info", "--runtime", "glommio"],
+        &["info", "--memory-budget", "lots"],
+        &["verify", "extra"],
+    ];
+    for args in wrong {
+        let ran = bench.run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(!ran.err.is_empty() && ran.out.is_empty(), "{args:?}");
+        assert!(!bench.store().exists(), "{args:?}");
+    }
+}
+
+#[test]
+fn values_out_of_range_are_2_and_name_the_range() {
+    let bench = Bench::new();
+    let ran = bench.run(&["import", "-", "--topic", "t", "--memory-budget", "1MiB"]);
+    assert_eq!(ran.code, 2);
+    let ran = Bare::new(&["--dir", "x", "--memory-budget", "1MiB", "info"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("memory_budget is 1048576; allowed are 67108864 to"), "{}", ran.err);
+    for topic in ["a/b", "..", "", &"x".repeat(250)] {
+        let ran = bench.run(&["import", "-", "--topic", topic]);
+        assert_eq!(ran.code, 2, "{topic:?}");
+        assert!(ran.err.contains("topic name"), "{}", ran.err);
+    }
+    let ran = bench.run(&["import", "-", "--topic", "t", "--partitions", "65537"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("allowed are 1 to 65536"), "{}", ran.err);
+}
+
+#[test]
+fn the_store_has_to_be_named() {
+    let ran = Bare::new(&["info"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("--dir DIR"), "{}", ran.err);
+}
+
+#[test]
+fn help_and_version_are_0() {
+    for args in [&["--help"][..], &["--version"], &["import", "--help"], &["help", "consume"]] {
+        let ran = Bare::new(args);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{args:?}");
+        assert!(!ran.out.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn only_import_creates_a_store() {
+    let bench = Bench::new();
+    let commands: &[&[&str]] = &[
+        &["consume", "--topic", "t"],
+        &["topic", "list"],
+        &["topic", "describe", "t"],
+        &["topic", "delete", "t"],
+        &["verify"],
+        &["dump", "t", "--partition", "0"],
+        &["info"],
+    ];
+    for args in commands {
+        let ran = bench.run(args);
+        assert_eq!(ran.code, 1, "{args:?}");
+        assert!(ran.err.starts_with("thalweg: ") && ran.err.contains("store"), "{args:?}: {}", ran.err);
+        assert!(!bench.store().exists(), "{args:?}");
+    }
+    std::fs::write(bench.store(), b"a file").expect("written");
+    assert_eq!(bench.run(&["info"]).code, 1);
+    assert_eq!(bench.run(&["import", "-", "--topic", "t"]).code, 1);
+}
+
+#[test]
+fn a_topic_that_is_not_there() {
+    let bench = Bench::new();
+    bench.import("t", b"a\n");
+    let commands: &[&[&str]] = &[
+        &["consume", "--topic", "u"],
+        &["topic", "describe", "u"],
+        &["topic", "delete", "u"],
+        &["dump", "u", "--partition", "0"],
+    ];
+    for args in commands {
+        let ran = bench.run(args);
+        assert_eq!(ran.code, 1, "{args:?}");
+        assert!(ran.err.contains("no topic \"u\""), "{args:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_store_that_another_process_holds_is_refused_with_its_pid() {
+    let bench = Bench::new();
+    bench.import("t", "more lines than a pipe takes\n".repeat(100_000).as_bytes());
+    let mut holder = bench.command(&["consume", "--topic", "t"]).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut output = holder.stdout.take().expect("piped");
+    // It has opened the store once it writes, and keeps it as long as nobody reads the rest.
+    output.read_exact(&mut [0]).expect("some output");
+    for args in [&["info"][..], &["import", "-", "--topic", "t"], &["consume", "--topic", "t"]] {
+        let ran = bench.run(args);
+        assert_eq!(ran.code, 1, "{args:?}");
+        assert!(ran.err.contains(&holder.id().to_string()), "{} names no {}", ran.err, holder.id());
+    }
+    drop(output);
+    assert!(holder.wait().expect("ends").success());
+    bench.ok(&["info"]);
+}
+
+/// The command without a store.
+struct Bare {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Bare {
+    fn new(args: &[&str]) -> Bare {
+        let output = Command::new(env!("CARGO_BIN_EXE_thalweg")).args(args).output().expect("the command runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Bare {
+            code: output.status.code().expect("ends by itself"),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+}

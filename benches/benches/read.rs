@@ -61,7 +61,7 @@ fn cold(c: &mut Criterion) {
         let batch = vec![Record::new(&value); 64];
         let weak = thalweg::AppendOptions::default().durability(Durability::LoseOnKill);
         for _ in 0..COLD / 1024 / 64 {
-            topic.submit(Target::Partition(0), &batch, weak).expect("an append");
+            let _closing_waits = topic.submit(Target::Partition(0), &batch, weak).expect("an append");
         }
         engine.close().expect("a clean close");
     }

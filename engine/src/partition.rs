@@ -60,10 +60,6 @@ impl Partition {
         self.tail.partition()
     }
 
-    pub(crate) fn topic(&self) -> &str {
-        &self.topic
-    }
-
     pub(crate) fn tail(&self) -> &Arc<Tail> {
         &self.tail
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{LONG, open, read_all, topic, values};
-use thalweg::{AppendOptions, Durability, ErrorKind, Record, RecordHeader, Runtime, Start, Target, TopicOptions};
+use thalweg::{AppendOptions, Durability, ErrorKind, Record, RecordHeader, Start, Target, TopicOptions};
 
 for_each_runtime! {
     fn what_is_appended_is_read_back_now_and_after_reopening(runtime: Runtime) {

@@ -4,7 +4,7 @@ mod common;
 
 use common::{open, pattern, read_all, topic};
 use thalweg::limits::{BATCH_RECORDS_MAX, HEADER_NAME_MAX, HEADERS_MAX, KEY_MAX, RECORD_MAX};
-use thalweg::{ErrorKind, Record, RecordHeader, Runtime, Target, Topic};
+use thalweg::{ErrorKind, Record, RecordHeader, Target, Topic};
 
 fn accepted(topic: &Topic, record: &Record<'_>) {
     let at = topic.append(record).unwrap_or_else(|e| panic!("within the limits: {e}"));

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{LONG, open, pattern, read_all, topic};
-use thalweg::{Batch, ErrorKind, Record, Runtime, Start, Target, Topic, TopicOptions};
+use thalweg::{Batch, ErrorKind, Record, Start, Target, Topic, TopicOptions};
 
 const VALUE: usize = 100 << 10;
 
@@ -16,7 +16,9 @@ fn fill(topic: &Topic, records: u64) {
         let value = pattern(i, VALUE);
         tickets.push(topic.submit(Target::Partition(0), &[Record::new(&value)], Default::default()).expect("appended"));
     }
-    tickets.iter().for_each(|ticket| drop(ticket.wait(Some(LONG)).expect("durable")));
+    for ticket in &tickets {
+        ticket.wait(Some(LONG)).expect("durable");
+    }
 }
 
 for_each_runtime! {

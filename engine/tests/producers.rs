@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake};
 use std::time::{Duration, Instant};
 
 use common::{LONG, open, topic, values};
-use thalweg::{AppendOptions, CompletionQueue, ErrorKind, Record, Runtime, Target, Ticket};
+use thalweg::{AppendOptions, CompletionQueue, ErrorKind, Record, Target, Ticket};
 
 /// An executor in a few lines: polls when woken, and counts.
 struct Unpark {

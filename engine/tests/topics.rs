@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{LONG, append, open, options, topic, values};
-use thalweg::{Durability, Engine, ErrorKind, Options, Record, Runtime, Start, Target, TopicOptions};
+use thalweg::{Durability, Engine, ErrorKind, Options, Record, Start, Target, TopicOptions};
 
 fn files(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();

@@ -31,7 +31,7 @@ fn sandboxed() {
     let mut pipe = role.pipe.expect("the parent gives a pipe");
     forbid_io_uring();
     let refused = Engine::open(role.dir.join("other"), Options::default().runtime(Runtime::Uring));
-    let error = refused.err().expect("the runtime `uring` was asked for");
+    let error = refused.expect_err("the runtime `uring` was asked for");
     assert!(matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported), "{error:?}");
     assert!(error.message().contains("io_uring"), "{error}");
 

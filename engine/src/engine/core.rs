@@ -11,7 +11,7 @@ use crate::buffer::{Block, Budget, MemorySource, Pool, Relief, Share};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::{Gate, closed};
-use crate::ids::{DurablePrimitive, Generation, PartitionId, TopicId};
+use crate::ids::{DurablePrimitive, Generation, PartitionId};
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
 use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SEGMENT_MIN};
@@ -53,13 +53,11 @@ pub(crate) struct Opened {
 /// Topics by name, and what they share.
 pub(crate) struct Core {
     common: Arc<Common>,
-    pool: Arc<Pool>,
     topics: RwLock<BTreeMap<String, Topic>>,
     default_durability: Durability,
     store: u64,
     primitive: DurablePrimitive,
     recovery: RecoveryReport,
-    recovered: Recovered,
 }
 
 /// Gives memory back when appenders run out.
@@ -134,13 +132,11 @@ impl Core {
         });
         let core = Core {
             common,
-            pool,
             topics: RwLock::new(topics),
             default_durability: options.durability,
             store: identity.store,
             primitive: meta.image().durable,
             recovery,
-            recovered,
         };
         Ok(Opened { core, shards, meta })
     }
@@ -155,10 +151,6 @@ impl Core {
         &self.common
     }
 
-    pub(crate) fn pool(&self) -> &Arc<Pool> {
-        &self.pool
-    }
-
     pub(crate) fn store(&self) -> u64 {
         self.store
     }
@@ -169,11 +161,6 @@ impl Core {
 
     pub(crate) fn recovery(&self) -> &RecoveryReport {
         &self.recovery
-    }
-
-    /// What recovery found, row by row.
-    pub(crate) fn recovered(&self) -> &Recovered {
-        &self.recovered
     }
 
     pub(crate) fn create_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
@@ -288,7 +275,6 @@ fn shard_config(
         first_segment: FIRST_SEGMENT.clamp(SEGMENT_MIN, options.segment_size),
         largest_segment: options.segment_size,
         depth: DEPTH,
-        pool: Arc::clone(pool),
         environment: Arc::clone(environment),
         keeper,
         quiet_after: QUIET_AFTER,
@@ -349,9 +335,4 @@ fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState)
 /// The number of shards that an option means on this machine.
 pub(super) fn shards_for(option: Option<u32>, cores: usize) -> u32 {
     option.unwrap_or_else(|| u32::try_from(cores / 4).unwrap_or(u32::MAX).clamp(1, 8))
-}
-
-/// Names a topic for messages.
-pub(super) fn topic_name(meta: &MetaStore, id: TopicId) -> String {
-    meta.image().topics.get(&id).map_or_else(|| format!("#{}", id.0), |topic| topic.name.clone())
 }

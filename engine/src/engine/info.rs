@@ -33,6 +33,8 @@ pub struct Info {
     pub direct_io_reason: String,
     /// All memory that grows with load. Bytes.
     pub memory_budget: u64,
+    /// Bytes that the store can still grow by, if the file system says.
+    pub free_space: Option<u64>,
     /// What opening found.
     pub recovery: RecoveryReport,
 }

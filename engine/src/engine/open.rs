@@ -128,6 +128,7 @@ impl Host {
             direct_io: facts.direct_io,
             direct_io_reason: facts.reason.clone(),
             memory_budget: self.memory_budget,
+            free_space: self.disk.free_space().ok(),
             recovery: core.recovery().clone(),
         }
     }
@@ -153,6 +154,13 @@ impl Host {
             // What is in flight holds the lock, through its ring, for as long as it takes.
             drop(lock);
         }
-        closed.map(|_| ()).map_err(|error| error.context("closing the store"))
+        match closed.map_err(|error| error.context("closing the store"))? {
+            MetaDone::Closed { clean: false } => {
+                let message = "the store is closed, but not clean, because a partition has failed; nothing that was \
+                               acknowledged is lost, and the next open recovers it";
+                Err(Error::new(ErrorKind::PartitionFailed, message))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::view;
 use crate::checksum::{crc, mix};
 use crate::ids::{Generation, PartitionId};
 use crate::limits::{FRAME_ALIGN, FRAME_MAX, TIME_MAX};
+use crate::sim::bugs::{self, Bug};
 
 /// Bytes before a frame's optional block and body.
 pub(crate) const HEADER_SIZE: usize = 40;
@@ -56,6 +57,9 @@ pub(crate) struct Place {
 impl Place {
     #[inline]
     fn seed(&self) -> u64 {
+        if bugs::active(Bug::UnseededCrc) {
+            return 0;
+        }
         let partition = self.partition.as_u64().wrapping_mul(PARTITION_MULTIPLIER);
         mix(self.generation.0 ^ partition, self.position)
     }

@@ -209,11 +209,6 @@ impl<'a> WriteBuilder<'a> {
         self.entries < self.max_entries && size <= self.staging.len() - self.payload_at - self.payload
     }
 
-    /// Whether nothing was put in.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries == 0
-    }
-
     /// Begins a range of `entry.size` bytes with its first piece; [`WriteBuilder::more`] adds the others.
     pub(crate) fn range(&mut self, entry: RangeEntry, bytes: &[u8]) {
         assert!(entry.size > 0 && self.fits(entry.size as usize), "the caller asked whether it fits");

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+#[cfg(test)]
 use std::time::{Duration, Instant};
 
 /// An eventfd: readable from a [`notify`](EventFd::notify) until the next [`drain`](EventFd::drain). Non-blocking and
@@ -49,6 +50,7 @@ impl EventFd {
     }
 
     /// Sleeps until the descriptor is readable or the time has passed (`None`: without end); whether it is readable.
+    #[cfg(test)]
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<bool> {
         let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
         loop {

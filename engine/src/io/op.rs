@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::File;
 use crate::buffer::Block;
 use crate::limits::SECTOR;
+use crate::sim::bugs::{self, Bug};
 use crate::sync::Arc as Shared;
 
 /// What is asked.
@@ -101,6 +102,7 @@ impl Slot {
         let (moved, interrupted) = match result {
             Ok(_) if self.rest.kind == OpKind::Sync => return Some(Ok(0)),
             Ok(moved) if moved >= self.rest.size => return Some(Ok(0)),
+            Ok(1..) if self.rest.kind != OpKind::Read && bugs::active(Bug::IgnoreShortWrite) => return Some(Ok(0)),
             Ok(0) if self.rest.kind == OpKind::Read => return Some(Ok(self.rest.size)),
             Ok(moved) => (moved, None),
             // An interrupted flush may have taken the report of a failed write with it: it counts as failed.

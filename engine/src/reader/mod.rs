@@ -16,7 +16,9 @@ mod survey;
 mod walk;
 
 pub use batch::{Batch, Records};
-pub(crate) use lender::{Attempt, Cursor, Lender};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use lender::Attempt;
+pub(crate) use lender::{Cursor, Lender};
 pub(crate) use reader::Source;
 pub use reader::{Reader, Start};
 pub(crate) use survey::Surveyed;

@@ -22,7 +22,7 @@ pub(crate) use handle::{Message, ReadRequest, ShardHandle, Wake};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::buffer::{Block, Pool};
+use crate::buffer::Block;
 use crate::error::Error;
 use crate::ids::{Generation, PartitionId};
 use crate::io::{Completion, Environment, InFlight, Op, OpKind, Progress};
@@ -46,7 +46,6 @@ pub(crate) struct ShardConfig {
     pub(crate) largest_segment: u64,
     /// Operations in flight at once.
     pub(crate) depth: usize,
-    pub(crate) pool: Arc<Pool>,
     pub(crate) environment: Arc<dyn Environment>,
     /// Takes blocks whose bytes are in their file.
     pub(crate) keeper: Arc<dyn Keep>,
@@ -323,7 +322,8 @@ impl Shard {
         self.closing && self.is_idle() && self.writers.iter().all(|w| w.failed.is_some() || w.segments.is_empty())
     }
 
-    /// Whether every partition was sealed: the store may be marked clean.
+    /// Whether every partition was sealed.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn is_clean(&self) -> bool {
         self.is_closed() && self.writers.iter().all(|w| w.failed.is_none())
     }

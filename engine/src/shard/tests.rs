@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use super::*;
-use crate::buffer::{Budget, HeapMemory, Share};
+use crate::buffer::{Budget, HeapMemory, Pool, Share};
 use crate::durability::Durability;
 use crate::error::Result;
 use crate::format::plan::Plan;
@@ -66,7 +66,6 @@ impl Rig {
             first_segment: 256 << 10,
             largest_segment: 4 << 20,
             depth: 16,
-            pool: Arc::clone(&pool),
             environment: Arc::new(TestEnvironment::default()),
             keeper: Arc::clone(&keeper) as Arc<dyn Keep>,
             quiet_after: 1_000_000,

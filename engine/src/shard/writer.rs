@@ -147,15 +147,6 @@ impl Writer {
     pub(crate) fn segment(&mut self, generation: Generation) -> Option<&mut SegmentWriter> {
         self.segments.iter_mut().find(|s| s.segment.generation == generation)
     }
-
-    /// Whether everything published is acknowledged and in its files, and nothing is under way.
-    pub(crate) fn is_settled(&self) -> bool {
-        !self.preparing
-            && self.segments.iter().all(|s| {
-                let published = s.segment.published().position;
-                s.device_end >= published && s.flights.is_empty() && s.acknowledged.position >= published
-            })
-    }
 }
 
 impl SegmentWriter {

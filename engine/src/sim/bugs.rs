@@ -26,16 +26,12 @@ pub enum Bug {
     JournalOutOfOrder,
     /// Recovery: publish recovered bytes that may only be in a volatile cache.
     PublishBeforeFlush,
-    /// Recovery: go on writing in the segment that a torn tail was cut from.
-    ContinueAfterTear,
     /// Shard: advance a partition's watermark past a direct write that has not completed.
     WatermarkOutOfOrder,
     /// Manifest: leave out the directory sync after creating or renaming a file.
     SkipDirSync,
     /// Any write: count a short write as whole.
     IgnoreShortWrite,
-    /// Tail: begin the next frame inside a sector that holds acknowledged bytes, and write the sector again.
-    RewriteSector,
     /// Reader: believe a frame from the device without its checksum.
     SkipReadCrc,
     /// Recovery: take damage below the evidence for a torn tail, and cut it off.
@@ -63,7 +59,7 @@ pub enum Bug {
 #[cfg(any(test, feature = "sim"))]
 impl Bug {
     /// Every bug, for tests that plant each in turn.
-    pub const ALL: [Bug; 24] = [
+    pub const ALL: [Bug; 22] = [
         Bug::AckBeforeWrite,
         Bug::TrustIndex,
         Bug::AcceptBeyondHole,
@@ -72,11 +68,9 @@ impl Bug {
         Bug::FreeJournalEarly,
         Bug::JournalOutOfOrder,
         Bug::PublishBeforeFlush,
-        Bug::ContinueAfterTear,
         Bug::WatermarkOutOfOrder,
         Bug::SkipDirSync,
         Bug::IgnoreShortWrite,
-        Bug::RewriteSector,
         Bug::SkipReadCrc,
         Bug::DamageIsTornTail,
         Bug::AckFailedWrite,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::limits::RESERVATIONS_MAX;
 use crate::segment::{Prefix, Segment};
+use crate::sim::bugs::{self, Bug};
 use crate::sync::{Arc, Guard, held};
 
 /// What was claimed and is not yet published, oldest first. Everything here happens under the append lock.
@@ -90,7 +91,7 @@ impl Slots {
         let slot = at.and_then(|at| self.ring.get_mut(at)).expect("a reservation keeps its slot until it completes");
         debug_assert!(!slot.complete, "a reservation completes once");
         slot.complete = true;
-        if !held(Guard::PrefixInOrder) {
+        if !held(Guard::PrefixInOrder) || bugs::active(Bug::PublishPastReservation) {
             slot.segment.publish(slot.end);
         }
         let mut published = None;

@@ -149,6 +149,7 @@ impl Tail {
 
     /// Whether an announcement is on its way.
     #[cfg(test)]
+    #[cfg(loom)]
     pub(crate) fn is_announced(&self) -> bool {
         self.announced.load(Ordering::Relaxed)
     }

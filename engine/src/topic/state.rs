@@ -177,7 +177,12 @@ impl TopicState {
             if !ids.is_empty() {
                 let sender = sender.clone();
                 // The receiver waits below until every sender is gone.
-                shard.send(crate::shard::Message::Forget(ids, Box::new(move || drop(sender.send(())))));
+                shard.send(crate::shard::Message::Forget(
+                    ids,
+                    Box::new(move || {
+                        let _receiver_waits = sender.send(());
+                    }),
+                ));
             }
         }
         drop(sender);

@@ -162,6 +162,9 @@ impl Partition {
 
     /// The offset up to which readers see; an error for an offset that lies outside, or in damage.
     pub(crate) fn check_readable(&self, offset: u64) -> Result<u64> {
+        if let Some(error) = self.watermark().failure().filter(|error| error.kind() == ErrorKind::Deleted) {
+            return Err(error.clone());
+        }
         let (start, high) = (self.log_start(), self.watermark().high());
         if let Some(damage) = self.damage_in(offset..offset + 1) {
             return Err(Error::corrupt(damage, "recovery found acknowledged records missing or damaged"));

@@ -67,7 +67,9 @@ fn verify_partition(
                         report.records += u64::from(header.count);
                     }
                 }
-                Surveyed::Damage(damage) => damaged(damage.first, damage.next),
+                // A long stretch of damage comes in pieces, of which the last one has the offsets.
+                Surveyed::Damage(damage) if damage.next > damage.first => damaged(damage.first, damage.next),
+                Surveyed::Damage(_) => {}
                 Surveyed::Refused(first, next, _) => damaged(first, next),
             }
             ControlFlow::Continue(())

@@ -118,7 +118,7 @@ impl Lender {
                 && footer.header.partition == segment.partition
                 && (footer.end_position, footer.end_offset) == (end.position, end.offset)
         });
-        let Some((_, entries)) = footer else { return self.rebuild(partition, segment).map(Found::There) };
+        let Some((_, entries)) = footer else { return self.rebuild(partition, segment, None).map(Found::There) };
         let index = Arc::new(Index::from_entries(entries.iter()));
         self.install(segment, &index);
         Ok(Found::There(index))
@@ -135,7 +135,7 @@ impl Lender {
             return Ok(false);
         }
         let old = segment.index();
-        let new = self.rebuild(partition, segment)?;
+        let new = self.rebuild(partition, segment, old.as_deref())?;
         let same = old.is_some_and(|old| old.iter().eq(new.iter()));
         if !same {
             self.cache.forget(segment.generation);
@@ -143,15 +143,16 @@ impl Lender {
         Ok(!same)
     }
 
-    /// Makes an index out of the log itself, on the caller's thread: a rare way, and a long one.
-    fn rebuild(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Arc<Index>> {
+    /// Makes an index out of the log itself, on the caller's thread: a rare way, and a long one. `hints`, an index that
+    /// may be wrong, helps to find the way on behind damage.
+    fn rebuild(&self, partition: &Partition, segment: &Arc<Segment>, hints: Option<&Index>) -> Result<Arc<Index>> {
         let what = || format!("{partition}: cannot rebuild the index of segment {:05x}", segment.sequence);
         let file = segment.file().ok_or_else(|| Error::new(ErrorKind::Io, what()))?;
         let take = |share| Block::take(&self.pool, share, segment.generation, 0, BLOCK_MAX);
         let block = take(Share::Cache).or_else(|| take(Share::Reserve)).ok_or_else(|| full(partition))?;
         // SAFETY: the block was just taken, and nobody else knows it.
         let memory = unsafe { block.bytes_mut(0, BLOCK_MAX) };
-        let entries = rebuild::entries(&*file, segment, memory).map_err(|error| Error::os(what(), &error))?;
+        let entries = rebuild::entries(&*file, segment, memory, hints).map_err(|error| Error::os(what(), &error))?;
         let index = Arc::new(Index::from_entries(entries));
         self.indexes.state.lock().rebuilt.insert(segment.generation);
         self.install(segment, &index);

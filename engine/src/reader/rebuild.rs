@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::format::frame::{self, Kind, Place};
-use crate::io::{File, read_full};
-use crate::limits::{INDEX_INTERVAL, SECTOR};
-use crate::segment::{IndexEntry, SEGMENT_DATA_START, Segment};
+use crate::format::frame::{self, Header, Kind, Place};
+use crate::io::File;
+use crate::limits::{BATCH_IN_BLOCK_MAX, BLOCK_MAX, INDEX_INTERVAL, SECTOR};
+use crate::segment::{Index, IndexEntry, SEGMENT_DATA_START, Segment};
 
 /// A part of the file in memory.
 struct Window<'a> {
@@ -27,68 +27,108 @@ impl Window<'_> {
             let most = self.memory.len() as u64;
             self.end = (self.start + most).min(self.limit.next_multiple_of(SECTOR));
             let into = &mut self.memory[..(self.end - self.start) as usize];
-            if !read_full(self.file, self.start, into)? {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            let got = read_all(self.file, self.start, into)?;
+            // What the file does not have is no frame.
+            into[got..].fill(0);
         }
         let (from, to) = ((position - self.start) as usize, (self.end.min(self.limit) - self.start) as usize);
         Ok(&self.memory[from..to])
     }
 }
 
+/// Reads as much of `into` as the file has.
+fn read_all(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        match file.read_at(position + done as u64, &mut into[done..]) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(done)
+}
+
 /// The entries of a sealed segment. `memory` is whole sectors, at least two.
 ///
 /// Headers have their own check, so bodies are not read for more than it takes; whoever reads them checks them. Behind
-/// a header that cannot be believed the walk goes on at the next sector that begins with a whole frame.
-pub(super) fn entries(file: &dyn File, segment: &Segment, memory: &mut [u8]) -> io::Result<Vec<IndexEntry>> {
+/// a header that cannot be believed the walk goes on at the next whole frame that begins a sector, or stands where
+/// `hints`, an index that may be wrong, says.
+pub(super) fn entries(
+    file: &dyn File,
+    segment: &Segment,
+    memory: &mut [u8],
+    hints: Option<&Index>,
+) -> io::Result<Vec<IndexEntry>> {
     let end = segment.published();
     let mut window = Window { file, memory, start: 0, end: 0, limit: end.position };
     let mut entries: Vec<IndexEntry> = Vec::new();
-    let (mut position, mut expected) = (SEGMENT_DATA_START, segment.base_offset);
+    let (mut position, mut expected, mut time) = (SEGMENT_DATA_START, segment.base_offset, segment.base_time);
     let (mut block_start, mut due) = (true, SEGMENT_DATA_START);
     while position < end.position {
-        let place = Place {
-            partition: segment.partition,
-            generation: segment.generation,
-            position,
-            segment_base: segment.base_offset,
-        };
-        let header = frame::peek(window.at(position, frame::HEADER_SIZE)?, &place).ok();
-        let Some(header) = header.filter(|h| h.base_offset >= expected && h.end_offset() <= end.offset) else {
-            position = next_frame(&mut window, &place, expected, end.offset)?;
-            (block_start, due) = (true, position);
+        let Some(header) = frame_at(&mut window, segment, position, expected)? else {
+            let next = next_frame(&mut window, segment, position, expected, hints)?;
+            // What cannot be believed is divided too, so that no read is larger than a block.
+            let mut piece = position.next_multiple_of(SECTOR);
+            while entries.is_empty() || piece + (BLOCK_MAX as u64) < next {
+                entries.push(entry(segment, expected, piece, true, time));
+                piece += BLOCK_MAX as u64;
+            }
+            (position, block_start, due) = (next, true, next);
             continue;
         };
+        time = header.append_time;
         let starts_block = block_start && position.is_multiple_of(SECTOR);
         if starts_block || position >= due {
-            let relative = u32::try_from(header.base_offset - segment.base_offset).unwrap_or(u32::MAX);
-            entries.push(IndexEntry::new(relative, position, starts_block, header.append_time.cast_unsigned()));
+            entries.push(entry(segment, header.base_offset, position, starts_block, time));
             due = position + INDEX_INTERVAL;
         }
         // A block ends with a pad, or where a large batch has a block of its own.
-        block_start = header.kind == Kind::Pad;
+        block_start = header.kind == Kind::Pad || header.size as usize > BATCH_IN_BLOCK_MAX;
         position += u64::from(header.size);
-        block_start |= u64::from(header.size) > crate::limits::BATCH_IN_BLOCK_MAX as u64;
         expected = header.end_offset();
     }
     Ok(entries)
 }
 
-/// The first sector behind `place` that begins with a frame of this segment, or the end.
-fn next_frame(window: &mut Window<'_>, place: &Place, expected: u64, last: u64) -> io::Result<u64> {
-    let mut position = (place.position + 1).next_multiple_of(SECTOR);
-    while position < window.limit {
-        let at = Place { position, ..*place };
-        let header = frame::peek(window.at(position, frame::HEADER_SIZE)?, &at).ok();
-        if let Some(header) = header.filter(|h| h.base_offset >= expected && h.end_offset() <= last) {
-            let size = header.size as usize;
-            let bytes = window.at(position, size)?;
+fn entry(segment: &Segment, offset: u64, position: u64, block_start: bool, time: i64) -> IndexEntry {
+    let relative = u32::try_from(offset - segment.base_offset).unwrap_or(u32::MAX);
+    IndexEntry::new(relative, position, block_start, time.max(0).cast_unsigned())
+}
+
+fn place(segment: &Segment, position: u64) -> Place {
+    Place { partition: segment.partition, generation: segment.generation, position, segment_base: segment.base_offset }
+}
+
+/// The header at a position, if it can be believed.
+fn frame_at(window: &mut Window<'_>, segment: &Segment, position: u64, expected: u64) -> io::Result<Option<Header>> {
+    let header = frame::peek(window.at(position, frame::HEADER_SIZE)?, &place(segment, position)).ok();
+    Ok(header.filter(|h| h.base_offset >= expected && h.end_offset() <= segment.published().offset))
+}
+
+/// Where the next frame behind `position` begins that can be found, or the end.
+fn next_frame(
+    window: &mut Window<'_>,
+    segment: &Segment,
+    position: u64,
+    expected: u64,
+    hints: Option<&Index>,
+) -> io::Result<u64> {
+    let mut at = position;
+    loop {
+        let sector = (at + 1).next_multiple_of(SECTOR);
+        let hint = hints.and_then(|hints| hints.first_from(at + 1)).map(|entry| entry.position());
+        at = hint.filter(|hint| *hint < sector && hint.is_multiple_of(8)).unwrap_or(sector);
+        if at >= window.limit {
+            return Ok(window.limit);
+        }
+        if let Some(header) = frame_at(window, segment, at, expected)? {
+            let bytes = window.at(at, header.size as usize)?;
             // What is larger than the window has the check of its header only.
-            if bytes.len() < size || frame::verify(bytes, &at).is_ok() {
-                return Ok(position);
+            if bytes.len() < header.size as usize || frame::verify(bytes, &place(segment, at)).is_ok() {
+                return Ok(at);
             }
         }
-        position += SECTOR;
     }
-    Ok(window.limit)
 }

@@ -41,11 +41,18 @@ impl Lender {
         while position < limit.position {
             let flow = match extent_at(&index, position, segment.device_end().min(limit.position)) {
                 Some((start, end)) => {
-                    let read = self.survey_extent(partition, segment, &index, (start, end), visit)?;
+                    // Blocks are read together with their neighbours, some of which were passed already.
+                    let from = position;
+                    let mut beyond = |surveyed: Surveyed<'_>| match &surveyed {
+                        Surveyed::Frame(at, _) if *at < from => ControlFlow::Continue(()),
+                        Surveyed::Damage(damage) if damage.start < from => ControlFlow::Continue(()),
+                        _ => visit(surveyed),
+                    };
+                    let read = self.survey_extent(partition, segment, &index, (start, end), &mut beyond)?;
                     position = end;
                     let Some(flow) = read else {
                         // The index led astray and was made anew.
-                        (index, position) = (self.index_now(partition, segment)?, start);
+                        (index, position) = (self.index_now(partition, segment)?, from);
                         continue;
                     };
                     flow

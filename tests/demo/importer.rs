@@ -42,8 +42,10 @@ pub(crate) fn run(args: &Args, import: &Import) -> Result<(), Box<dyn Error>> {
         let reader = scope.spawn(|| read(&topic, args, import, &shared).map_err(|e| e.to_string()));
         append(&topic, args, import, &shared)?;
         shared.complete.store(true, Ordering::Release);
-        while import.until_killed {
-            std::thread::park();
+        if import.until_killed {
+            loop {
+                std::thread::park();
+            }
         }
         reader.join().expect("the reader returns its errors")?;
         say("done")?;

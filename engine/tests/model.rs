@@ -15,12 +15,21 @@ use thalweg::{
 const PARTITIONS: u32 = 3;
 
 /// A record as the test makes it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Made {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     headers: Vec<(String, Option<Vec<u8>>)>,
     timestamp: Option<i64>,
+}
+
+impl std::fmt::Debug for Made {
+    /// In a few words, so that a failing case can be read.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Made { key, value, headers, timestamp } = self;
+        let value = value.as_ref().map(Vec::len);
+        write!(f, "(key {key:?}, {value:?} bytes, {} headers, time {timestamp:?})", headers.len())
+    }
 }
 
 #[derive(Clone, Debug)]

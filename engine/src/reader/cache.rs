@@ -126,6 +126,7 @@ impl Shelf {
 mod tests {
     use super::*;
     use crate::buffer::{Block, Budget, HeapMemory, Pool, Share};
+    use crate::segment::Prefix;
 
     const A: Generation = Generation(1);
     const B: Generation = Generation(17);
@@ -171,7 +172,7 @@ mod tests {
         let pinned = extent(&pool, A, 0, 4096);
         let pin = Block::pin(&pinned.block).expect("within the pins' share");
         let block = Block::take(&pool, Share::Cache, A, 8192, 4096).expect("within the budget");
-        let loading = Arc::new(Extent::loading(block, 12288));
+        let loading = Arc::new(Extent::loading(block, Prefix { position: 12288, offset: 1 }));
         let idle = extent(&pool, A, 16384, 4096);
         let used = extent(&pool, A, 32768, 4096);
         for one in [&pinned, &loading, &idle, &used] {

@@ -28,7 +28,7 @@ impl Lender {
         limit: Prefix,
         max: usize,
     ) -> Result<Step> {
-        let extent = match self.extent(partition, cursor, mark)? {
+        let extent = match self.extent(partition, cursor, mark, limit)? {
             Found::There(extent) => extent,
             Found::Wait(extent) => return Ok(Step::Wait(extent)),
         };
@@ -64,7 +64,13 @@ impl Lender {
     }
 
     /// The extent that holds the mark: cached, or from now on being read.
-    fn extent(&self, partition: &Partition, cursor: &mut Cursor, mark: &Mark) -> Result<Found<Arc<Extent>>> {
+    fn extent(
+        &self,
+        partition: &Partition,
+        cursor: &mut Cursor,
+        mark: &Mark,
+        limit: Prefix,
+    ) -> Result<Found<Arc<Extent>>> {
         let Mark { segment, position, .. } = mark;
         if let Some(cached) = self.cache.find(segment.generation, *position) {
             cursor.private = None;
@@ -80,7 +86,7 @@ impl Lender {
             Found::There(index) => index,
             Found::Wait(extent) => return Ok(Found::Wait(extent)),
         };
-        let Some((start, end)) = extent_at(&index, *position, segment.device_end()) else {
+        let Some((start, end)) = extent_of(segment, &index, *position, limit) else {
             let message = format!("{partition}: byte {position} of segment {} is in no block", segment.generation);
             return Err(Error::new(ErrorKind::Panic, message));
         };
@@ -88,7 +94,7 @@ impl Lender {
             return Ok(Found::There(extent));
         }
         // Nothing is left but what is never lent: enough to copy a little out of.
-        let block = take(self, Share::Reserve, segment, start, end).ok_or_else(|| full(partition))?;
+        let block = take(self, Share::Reserve, segment, start, end.position).ok_or_else(|| full(partition))?;
         let extent = Arc::new(Extent::loading(block, end));
         cursor.private = Some(Arc::clone(&extent));
         request(partition, segment, &extent);
@@ -101,9 +107,9 @@ impl Lender {
         partition: &Partition,
         segment: &Arc<Segment>,
         start: u64,
-        end: u64,
+        end: Prefix,
     ) -> Option<Arc<Extent>> {
-        let block = take(self, Share::Cache, segment, start, end)?;
+        let block = take(self, Share::Cache, segment, start, end.position)?;
         let (extent, new) = self.cache.insert(Arc::new(Extent::loading(block, end)));
         if new {
             request(partition, segment, &extent);
@@ -146,15 +152,16 @@ impl Lender {
                 position = there.end;
                 continue;
             }
-            if segment.block_at(position).is_some() || position >= segment.device_end() {
+            let limit = partition.visible(&segment);
+            if segment.block_at(position).is_some() || position >= limit.position {
                 return;
             }
             let Ok(Found::There(index)) = self.index(partition, &segment) else { return };
-            let Some((start, end)) = extent_at(&index, position, segment.device_end()) else { return };
+            let Some((start, end)) = extent_of(&segment, &index, position, limit) else { return };
             if self.load(partition, &segment, start, end).is_none() {
                 return;
             }
-            position = end;
+            position = end.position;
         }
     }
 }
@@ -162,6 +169,14 @@ impl Lender {
 pub(super) fn take(lender: &Lender, share: Share, segment: &Segment, start: u64, end: u64) -> Option<Arc<Block>> {
     let size = (end - start).next_multiple_of(SECTOR) as usize;
     Block::take(&lender.pool, share, segment.generation, start, size)
+}
+
+/// The extent of whole blocks that holds a position of a segment whose visible frames end at `limit`.
+pub(super) fn extent_of(segment: &Segment, index: &Index, position: u64, limit: Prefix) -> Option<(u64, Prefix)> {
+    let (start, end) = extent_at(index, position, segment.device_end(), limit.position)?;
+    let next = index.first_from(end).filter(|entry| entry.position() == end);
+    let offset = next.map_or(limit.offset, |entry| segment.base_offset + u64::from(entry.relative_offset));
+    Some((start, Prefix { position: end, offset }))
 }
 
 /// Completes an extent, also if nobody ever answers.
@@ -207,15 +222,13 @@ pub(super) fn damage_of(segment: &Segment, index: &Index, extent: &Extent, bytes
     };
     let first = index.first_from(extent.position()).filter(|entry| entry.position() == extent.position());
     let first = first.map_or(segment.base_offset, |entry| landmark(entry).offset);
-    let end = index.first_from(extent.end).filter(|entry| entry.position() == extent.end);
-    let end = end.map_or_else(|| segment.published().offset, |entry| landmark(entry).offset);
     let place = Place {
         partition: segment.partition,
         generation: segment.generation,
         position: extent.position(),
         segment_base: segment.base_offset,
     };
-    let end = Landmark { position: extent.end, offset: end };
+    let end = Landmark { position: extent.end, offset: extent.end_offset };
     check::extent(bytes, place, first, end, |position| index.first_from(position).map(landmark))
 }
 

@@ -6,6 +6,7 @@ use super::check::Damage;
 use crate::buffer::Block;
 use crate::error::{Error, Result};
 use crate::ids::Generation;
+use crate::segment::Prefix;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, WaitQueue};
 
 /// Numbers that waiters wait for: the device has answered, and the answer has been checked.
@@ -18,6 +19,8 @@ pub(crate) struct Extent {
     pub(crate) block: Arc<Block>,
     /// Where in the file its last frame ends.
     pub(crate) end: u64,
+    /// The offset after that frame.
+    pub(super) end_offset: u64,
     phase: Mutex<Phase>,
     waiters: WaitQueue,
     /// Read since the last look at it; such an extent is not evicted next.
@@ -46,18 +49,18 @@ pub(crate) enum Look {
 
 impl Extent {
     /// An extent that is being read.
-    pub(crate) fn loading(block: Arc<Block>, end: u64) -> Extent {
+    pub(crate) fn loading(block: Arc<Block>, end: Prefix) -> Extent {
         Extent::new(block, end, Phase::Loading)
     }
 
     /// An extent whose bytes never left memory.
     pub(crate) fn whole(block: Arc<Block>, end: u64) -> Extent {
-        Extent::new(block, end, Phase::Checked(Arc::new([])))
+        Extent::new(block, Prefix { position: end, offset: u64::MAX }, Phase::Checked(Arc::new([])))
     }
 
-    fn new(block: Arc<Block>, end: u64, phase: Phase) -> Extent {
+    fn new(block: Arc<Block>, end: Prefix, phase: Phase) -> Extent {
         let (phase, used) = (Mutex::new(phase), AtomicBool::new(true));
-        Extent { block, end, phase, waiters: WaitQueue::new(), used }
+        Extent { block, end: end.position, end_offset: end.offset, phase, waiters: WaitQueue::new(), used }
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -150,7 +153,7 @@ mod tests {
     fn loading() -> Arc<Extent> {
         let pool = Pool::new(Budget::new(64 << 20, 1 << 20), Box::new(HeapMemory));
         let block = Block::take(&pool, Share::Cache, Generation(1), 4096, 4096).expect("within the budget");
-        Arc::new(Extent::loading(block, 8192))
+        Arc::new(Extent::loading(block, Prefix { position: 8192, offset: 1 }))
     }
 
     #[test]

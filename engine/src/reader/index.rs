@@ -11,7 +11,7 @@ use crate::format::segment::Footer;
 use crate::ids::Generation;
 use crate::limits::{BLOCK_MAX, INDEX_INTERVAL, SECTOR};
 use crate::partition::Partition;
-use crate::segment::{Index, Segment};
+use crate::segment::{Index, Prefix, Segment};
 use crate::sync::{Arc, Mutex};
 
 /// Bytes of one entry in memory.
@@ -94,7 +94,8 @@ impl Lender {
     }
 
     fn load_footer(&self, partition: &Partition, segment: &Arc<Segment>, end: u64, size: usize) -> Result<Arc<Extent>> {
-        self.load(partition, segment, end, end + size as u64).ok_or_else(|| full(partition))
+        self.load(partition, segment, end, Prefix { position: end + size as u64, offset: u64::MAX })
+            .ok_or_else(|| full(partition))
     }
 
     fn read_footer(

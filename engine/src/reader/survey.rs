@@ -2,16 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use super::bounds::extent_at;
 use super::check::Damage;
-use super::cold::{damage_of, request, take};
+use super::cold::{damage_of, extent_of, request, take};
 use super::extent::{Extent, Look};
 use super::lender::{Found, Lender, full, resident};
 use crate::buffer::Share;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{self, FrameError, Header};
 use crate::partition::Partition;
-use crate::segment::{Index, SEGMENT_DATA_START, Segment};
+use crate::segment::{Index, Prefix, SEGMENT_DATA_START, Segment};
 use crate::sync::Arc;
 
 /// What stands at a position.
@@ -25,8 +24,8 @@ pub(crate) enum Surveyed<'a> {
 type Visit<'a> = &'a mut dyn FnMut(Surveyed<'_>) -> ControlFlow<()>;
 
 impl Lender {
-    /// Goes through the visible frames of a segment from the block that holds `offset`. What is on the device is read
-    /// from there, past the cache; only what is not there yet is looked at in memory.
+    /// Goes through the visible frames of a segment from the block that holds `offset`. Blocks that the device
+    /// holds whole are read from there, past the cache; the others are looked at in memory.
     pub(crate) fn survey(
         &self,
         partition: &Partition,
@@ -39,7 +38,7 @@ impl Lender {
         let relative = u32::try_from(offset.saturating_sub(segment.base_offset)).unwrap_or(u32::MAX);
         let mut position = index.lookup_offset(relative).map_or(SEGMENT_DATA_START, |entry| entry.position());
         while position < limit.position {
-            let flow = match extent_at(&index, position, segment.device_end().min(limit.position)) {
+            let flow = match extent_of(segment, &index, position, limit) {
                 Some((start, end)) => {
                     // Blocks are read together with their neighbours, some of which were passed already.
                     let from = position;
@@ -49,7 +48,7 @@ impl Lender {
                         _ => visit(surveyed),
                     };
                     let read = self.survey_extent(partition, segment, &index, (start, end), &mut beyond)?;
-                    position = end;
+                    position = end.position;
                     let Some(flow) = read else {
                         // The index led astray and was made anew.
                         (index, position) = (self.index_now(partition, segment)?, from);
@@ -89,11 +88,11 @@ impl Lender {
         partition: &Partition,
         segment: &Arc<Segment>,
         index: &Index,
-        (start, end): (u64, u64),
+        (start, end): (u64, Prefix),
         visit: Visit<'_>,
     ) -> Result<Option<ControlFlow<()>>> {
-        let block =
-            take(self, Share::Cache, segment, start, end).or_else(|| take(self, Share::Reserve, segment, start, end));
+        let block = take(self, Share::Cache, segment, start, end.position)
+            .or_else(|| take(self, Share::Reserve, segment, start, end.position));
         let extent = Arc::new(Extent::loading(block.ok_or_else(|| full(partition))?, end));
         request(partition, segment, &extent);
         extent.wait(None);
@@ -101,12 +100,8 @@ impl Lender {
             Ok(Look::Check(size)) => size,
             Ok(_) => return Err(Error::new(ErrorKind::Panic, "an extent of one's own is checked by nobody else")),
             Err(error) => {
-                let offset = |position: u64| {
-                    let entry = index.first_from(position).filter(|entry| entry.position() == position)?;
-                    Some(segment.base_offset + u64::from(entry.relative_offset))
-                };
-                let (first, next) = (offset(start), offset(end).unwrap_or(segment.published().offset));
-                return Ok(Some(visit(Surveyed::Refused(first.unwrap_or(segment.base_offset), next, error))));
+                let first = index.first_from(start).map_or(0, |entry| u64::from(entry.relative_offset));
+                return Ok(Some(visit(Surveyed::Refused(segment.base_offset + first, end.offset, error))));
             }
         };
         // SAFETY: the read is over, and nobody writes the block again.

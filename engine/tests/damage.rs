@@ -56,7 +56,9 @@ fn store(dir: &Path, runtime: Runtime) -> (PathBuf, Vec<FrameInfo>) {
             topic.submit(Target::Partition(0), &[Record::new(&value)], Default::default()).expect("submitted")
         })
         .collect();
-    tickets.iter().for_each(|ticket| drop(ticket.wait(None).expect("durable")));
+    for ticket in &tickets {
+        ticket.wait(None).expect("durable");
+    }
     engine.close().expect("closed");
     let engine = open(dir, runtime);
     let all = frames(&engine.topic("t").expect("there"));

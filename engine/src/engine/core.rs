@@ -2,7 +2,7 @@
 //! given. Real threads drive it in production, a schedule in the simulation.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use super::info::RecoveryReport;
@@ -62,13 +62,14 @@ pub(crate) struct Core {
 
 /// Gives memory back when appenders run out.
 struct GiveBack {
-    lender: Arc<Lender>,
+    /// The lender holds the pool, which holds this.
+    lender: Weak<Lender>,
     shards: Vec<Arc<ShardHandle>>,
 }
 
 impl Relief for GiveBack {
     fn evict(&self, size: usize) -> usize {
-        self.lender.evict(size)
+        self.lender.upgrade().map_or(0, |lender| lender.evict(size))
     }
 
     fn pressure(&self) {
@@ -108,7 +109,7 @@ impl Core {
         let pool = Pool::new(budget, memory);
         let lender = Arc::new(Lender::new(Arc::clone(&pool)));
         let handles: Vec<Arc<ShardHandle>> = (0..shards).map(|_| Arc::new(ShardHandle::new())).collect();
-        pool.set_relief(Box::new(GiveBack { lender: Arc::clone(&lender), shards: handles.clone() }));
+        pool.set_relief(Box::new(GiveBack { lender: Arc::downgrade(&lender), shards: handles.clone() }));
         let identity = JournalIdentity { store: meta.image().store, set: recovered.set, shard: 0 };
         let shards = handles.iter().enumerate().map(|(number, handle)| {
             let identity = JournalIdentity { shard: number as u32, ..identity };

@@ -119,8 +119,9 @@ impl Slot {
             return None;
         }
         self.stalls += 1;
-        if self.rest.kind == OpKind::Read && moved > 0 && self.stalls > 1 {
-            // The same part of a sector twice: the file ends inside it.
+        let ends = |size: u64| size <= self.rest.position + moved as u64;
+        if self.rest.kind == OpKind::Read && moved > 0 && self.rest.file.size().is_ok_and(ends) {
+            // A part of a sector, and the file ends inside it.
             return Some(Ok(self.rest.size - moved));
         }
         if self.stalls < STALLS_MAX {
@@ -178,8 +179,8 @@ impl Op {
 mod tests {
     use super::*;
 
-    /// A file that is never reached.
-    struct Nowhere;
+    /// A file of a size, which is never reached.
+    struct Nowhere(u64);
 
     impl File for Nowhere {
         fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
@@ -198,7 +199,7 @@ mod tests {
             Ok(())
         }
         fn size(&self) -> io::Result<u64> {
-            Ok(0)
+            Ok(self.0)
         }
         fn raw_fd(&self) -> Option<i32> {
             None
@@ -208,13 +209,21 @@ mod tests {
     const WRITE: OpKind = OpKind::Write { durable: true };
 
     fn op(token: u64, kind: OpKind) -> Op {
-        Op { token, kind, file: Arc::new(Nowhere), position: 8192, block: None, at: 4096, size: 40960 }
+        op_in(1 << 40, token, kind)
+    }
+
+    fn op_in(file_size: u64, token: u64, kind: OpKind) -> Op {
+        Op { token, kind, file: Arc::new(Nowhere(file_size)), position: 8192, block: None, at: 4096, size: 40960 }
     }
 
     /// Starts an operation and feeds it results; the rests that were issued (position, place, size), and the end.
     fn run(kind: OpKind, results: Vec<io::Result<usize>>) -> (Vec<(u64, usize, usize)>, Option<io::Result<usize>>) {
+        run_op(op(77, kind), results)
+    }
+
+    fn run_op(op: Op, results: Vec<io::Result<usize>>) -> (Vec<(u64, usize, usize)>, Option<io::Result<usize>>) {
         let mut under_way = InFlight::new(2);
-        let mut issued = under_way.start(op(77, kind)).expect("a slot is free");
+        let mut issued = under_way.start(op).expect("a slot is free");
         let mut rests = Vec::new();
         for result in results {
             match under_way.complete(Completion { token: issued.token, result }) {
@@ -258,8 +267,8 @@ mod tests {
     fn a_read_ends_where_the_file_ends() {
         assert!(matches!(run(OpKind::Read, vec![Ok(0)]).1, Some(Ok(40960))));
         assert!(matches!(run(OpKind::Read, vec![Ok(8192), Ok(0)]).1, Some(Ok(32768))));
-        // 10,000 bytes are left in the file: two sectors, then twice the same part of the third.
-        let (rests, end) = run(OpKind::Read, vec![Ok(10_000), Ok(1808), Ok(1808)]);
+        // 10,000 bytes are left in the file: two sectors, and a part of the third.
+        let (rests, end) = run_op(op_in(18192, 77, OpKind::Read), vec![Ok(10_000), Ok(100), Ok(1808)]);
         assert_eq!(rests, [(16384, 12288, 32768), (16384, 12288, 32768)]);
         assert!(matches!(end, Some(Ok(missing)) if missing == 40960 - 10_000));
     }

@@ -76,7 +76,7 @@ impl JournalFiles {
         let failed = |e: std::io::Error| Error::os("creating a journal file", &e);
         let file = disk.open(name, OpenMode::CreateNew).map_err(failed)?;
         file.reserve(self.size).map_err(failed)?;
-        let zeros = Scratch::zeroed(FILL)?;
+        let zeros = Scratch::zeroed(FILL.min(usize::try_from(self.size).unwrap_or(FILL)))?;
         let mut position = 0;
         while position < self.size {
             let size = (self.size - position).min(FILL as u64);

@@ -87,8 +87,13 @@ impl Lender {
             Found::Wait(extent) => return Ok(Found::Wait(extent)),
         };
         let Some((start, end)) = extent_of(segment, &index, *position, limit) else {
-            let message = format!("{partition}: byte {position} of segment {} is in no block", segment.generation);
-            return Err(Error::new(ErrorKind::Panic, message));
+            // The index says nothing of it: the device gave something else when the index was read, or rebuilt.
+            if segment.closed().is_some() {
+                segment.set_index(None);
+                self.forget(segment);
+            }
+            let damage = partition.damage(cursor.offset, segment.published().offset.max(cursor.offset + 1));
+            return Err(Error::corrupt(damage, format_args!("no frame can be found at byte {position}")));
         };
         if let Some(extent) = self.load(partition, segment, start, end) {
             return Ok(Found::There(extent));

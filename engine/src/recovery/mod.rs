@@ -101,6 +101,11 @@ pub(crate) fn recover(
     if !clean {
         replay = Replay::run(store, options, observer, &mut rows)?;
     }
+    // A process that was killed between naming a file and making the name durable leaves a name that a loss of power
+    // takes away. From now on what it names is relied on.
+    for directory in [names::HOME, names::JOURNAL, names::SEGMENTS] {
+        store.sync_dir(directory)?;
+    }
     let mut edits = replay.edits(store.image(), &mut rows);
     let set = store.image().set + 1;
     edits.push(Edit::JournalSet { set, shards: options.shards });

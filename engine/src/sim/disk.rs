@@ -172,11 +172,6 @@ impl Device {
         self.lock().damage.clone()
     }
 
-    /// Calls so far.
-    pub(crate) fn calls(&self) -> u64 {
-        self.lock().calls
-    }
-
     /// A hash of every call and its result so far.
     pub(crate) fn trace(&self) -> u64 {
         self.lock().trace
@@ -194,11 +189,6 @@ impl Device {
 
     pub(crate) fn take_log(&self) -> Vec<String> {
         self.lock().log.take().unwrap_or_default()
-    }
-
-    /// Files by path, for checks and for choosing what to damage.
-    pub(crate) fn paths(&self) -> Vec<String> {
-        self.lock().names.paths().map(|(path, _)| path.to_string()).collect()
     }
 
     /// Bytes of some file, as a hostile producer might get hold of them.
@@ -232,7 +222,7 @@ impl Device {
 }
 
 impl State {
-    fn note(&mut self, text: impl FnOnce() -> String, word: u64) {
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String, word: u64) {
         self.trace = scramble(self.trace ^ word).rotate_left(7);
         if let Some(log) = &mut self.log {
             log.push(text());
@@ -268,7 +258,10 @@ impl State {
     pub(crate) fn lies(&mut self) -> bool {
         let rate = self.faults.lie;
         let lies = self.rng.per_million(rate);
-        self.damage.lies += u64::from(lies);
+        if lies {
+            self.damage.lies += 1;
+            self.note(|| "== the next flush is a lie".into(), 1);
+        }
         lies
     }
 

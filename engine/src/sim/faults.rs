@@ -35,7 +35,7 @@ impl Faults {
     /// The rates of one world: a few kinds of fault, from rare to frequent.
     pub(crate) fn draw(rng: &mut Rng) -> Faults {
         let mut rate =
-            |chance: u64, high: u64| -> u32 { if rng.one_in(chance) { rng.log_between(50, high) as u32 } else { 0 } };
+            |chance: u64, high: u64| -> u32 { if rng.one_in(chance) { rng.log_between(500, high) as u32 } else { 0 } };
         Faults {
             read_error: rate(6, 10_000),
             write_error: rate(5, 30_000),

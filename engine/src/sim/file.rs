@@ -92,10 +92,9 @@ impl SimFile {
             state.damage.errors += 1;
             return Err(os(libc::EIO));
         }
-        let unit = if self.mode == OpenMode::Read { 1 } else { UNIT };
-        let units = into.len() / unit;
+        let units = into.len() / UNIT;
         let size = if units > 1 && state.rng.per_million(faults.short) {
-            state.rng.between(1, units as u64 - 1) as usize * unit
+            state.rng.between(1, units as u64 - 1) as usize * UNIT
         } else {
             into.len()
         };
@@ -104,6 +103,7 @@ impl SimFile {
             state.damage.misdirected_reads += 1;
             let sectors = state.content(self.inode).visible().size() / UNIT as u64;
             from = state.rng.below(sectors + 1) * UNIT as u64;
+            state.note(|| format!("== misdirected read at {from} instead of {position}"), from);
         }
         Ok(state.content(self.inode).visible().read(from, &mut into[..size]))
     }

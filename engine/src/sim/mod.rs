@@ -15,7 +15,13 @@ mod faults;
 #[cfg(any(test, feature = "sim"))]
 mod file;
 #[cfg(any(test, feature = "sim"))]
+mod harness;
+#[cfg(any(test, feature = "sim"))]
 mod image;
+#[cfg(any(test, feature = "sim"))]
+mod life;
+#[cfg(any(test, feature = "sim"))]
+mod memory;
 #[cfg(any(test, feature = "sim"))]
 mod names;
 #[cfg(any(test, feature = "sim"))]
@@ -23,4 +29,12 @@ mod oracle;
 #[cfg(any(test, feature = "sim"))]
 mod rng;
 #[cfg(any(test, feature = "sim"))]
+mod setting;
+#[cfg(any(test, feature = "sim"))]
+mod steps;
+#[cfg(test)]
+mod tests;
+#[cfg(any(test, feature = "sim"))]
 mod workload;
+#[cfg(any(test, feature = "sim"))]
+mod world;

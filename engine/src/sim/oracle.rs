@@ -122,6 +122,8 @@ struct Partition {
     damaged: Option<(u64, u64)>,
     /// The promise of its topic: how far the high watermark may run ahead.
     promise: Option<Promise>,
+    /// The worst crash since the last time that the partition was open.
+    crash: Option<Promise>,
 }
 
 /// How often things happened, to show that a run tested something.
@@ -136,12 +138,22 @@ pub(crate) struct Tally {
     pub(crate) undecidable: u64,
 }
 
+impl Tally {
+    /// Adds that of another world.
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.acknowledged += other.acknowledged;
+        self.failed += other.failed;
+        self.records_compared += other.records_compared;
+        self.cut += other.cut;
+        self.damage_reported += other.damage_reported;
+        self.undecidable += other.undecidable;
+    }
+}
+
 /// The model of all partitions.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     partitions: BTreeMap<Place, Partition>,
-    /// The worst crash since the last time that the engine was open.
-    crash: Option<Promise>,
     /// Everything that was ever attempted, by number; for worlds whose device lies.
     pub(crate) tally: Tally,
 }
@@ -258,6 +270,11 @@ impl Oracle {
         self.partitions.get(&place).map_or(0, |p| p.batches.last().map_or(p.sealed, Batch::end).max(p.sealed))
     }
 
+    /// Whether damage of the partition was reported.
+    pub(crate) fn is_damaged(&self, place: Place) -> bool {
+        self.partitions.get(&place).is_some_and(|p| p.damaged.is_some())
+    }
+
     /// Whether a crash now would test something: acknowledged records, and others under way, since the last open.
     pub(crate) fn is_in_the_middle(&self) -> bool {
         let recent = |p: &Partition| {
@@ -274,7 +291,9 @@ impl Oracle {
 
     /// The machine went down, in a way that promises below `survives` do not survive.
     pub(crate) fn crash(&mut self, survives: Promise) {
-        self.crash = self.crash.max(Some(survives));
+        for partition in self.partitions.values_mut() {
+            partition.crash = partition.crash.max(Some(survives));
+        }
     }
 
     /// The engine was closed properly: everything published is kept.
@@ -296,8 +315,8 @@ impl Oracle {
 
     /// An open says where a partition ends.
     pub(crate) fn reopen(&mut self, place: Place, reopened: &Reopened, excuses: Excuses) -> Check {
-        let survives = self.crash.unwrap_or(Promise::Nothing);
         let partition = self.partition(place)?;
+        let survives = partition.crash.unwrap_or(Promise::Nothing);
         if reopened.unavailable {
             ensure!(excuses.errors || excuses.damaged || excuses.lied, "{place}: unavailable without any error");
             return Ok(());
@@ -334,6 +353,7 @@ impl Oracle {
         partition.seen = partition.seen.min(end);
         partition.sealed = end;
         partition.damaged = reopened.damaged;
+        partition.crash = None;
         for batch in &mut partition.batches {
             batch.fate = Fate::Acknowledged(Promise::PowerCut);
         }
@@ -341,11 +361,6 @@ impl Oracle {
         self.tally.undecidable += undecidable;
         self.tally.damage_reported += u64::from(reopened.damaged.is_some() && before.is_none());
         Ok(())
-    }
-
-    /// Every partition was looked at after an open: what comes next counts against the next crash.
-    pub(crate) fn opened(&mut self) {
-        self.crash = None;
     }
 }
 

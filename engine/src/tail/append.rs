@@ -49,8 +49,14 @@ impl Tail {
     }
 
     /// Under the append lock: a reservation is complete. What was published by it, and the event to wake for.
+    ///
+    /// After a failure nothing is published any more: whoever waited has been told that it failed, and what readers
+    /// see must not grow either.
     pub(super) fn complete(&self, number: u64) -> Option<(u64, u64)> {
         let mut guard = self.state.lock();
+        if guard.failed.is_some() {
+            return None;
+        }
         let published = guard.slots.complete(number)?;
         self.watermark.mark(Durability::LoseOnKill).store(published);
         Some((published, self.count_event()))

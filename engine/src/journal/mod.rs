@@ -299,10 +299,16 @@ impl Journal {
         gone
     }
 
-    /// What to record of a file so that it may stay, outside of the rotation; `None` while it takes writes.
+    /// What to record of a file so that it may stay, outside of the rotation; `None` while it takes writes, or one of
+    /// them is in flight: what is recorded counts as durable.
     pub(crate) fn keep(&self, number: u32) -> Option<(Generation, Lsn, Lsn)> {
         let file = self.files.iter().find(|f| f.number == number)?;
-        matches!(file.state, FileState::Full | FileState::Failed).then_some((file.generation, file.first, file.end))
+        let still = !self.in_flight.iter().any(|w| w.number == number);
+        (still && matches!(file.state, FileState::Full | FileState::Failed)).then_some((
+            file.generation,
+            file.first,
+            file.end,
+        ))
     }
 
     /// Takes a full or failed file out of the rotation for good.

@@ -220,9 +220,8 @@ impl MetaStore {
                 let (number, file) = self.journal.take(&**self.manifest.disk())?;
                 Ok(MetaDone::JournalFilePrepared { number, file, size: self.journal.size() }.into())
             }
-            MetaOrder::KeepJournalFile { number, generation, first_lsn, end_lsn } => {
-                // Whose it was says nothing any more: ranges name their partitions.
-                let (set, shard) = (self.image().set, 0);
+            MetaOrder::KeepJournalFile { shard, number, generation, first_lsn, end_lsn } => {
+                let set = self.image().set;
                 batch.edits.push(Edit::JournalKept { set, number, shard, generation, first_lsn, end_lsn });
                 Ok(MetaDone::JournalFileKept.into())
             }

@@ -258,7 +258,8 @@ fn journal_files_are_written_before_they_have_a_name_and_used_again() {
     one(&mut store, MetaOrder::ReleaseJournalFile { number, reuse: true }).expect("released");
     let again = one(&mut store, MetaOrder::PrepareJournalFile);
     assert!(matches!(again, Ok(MetaDone::JournalFilePrepared { number: 1, .. })));
-    let order = MetaOrder::KeepJournalFile { number, generation: Generation(4), first_lsn: Lsn(1), end_lsn: Lsn(5) };
+    let (generation, first_lsn, end_lsn) = (Generation(4), Lsn(1), Lsn(5));
+    let order = MetaOrder::KeepJournalFile { shard: 0, number, generation, first_lsn, end_lsn };
     one(&mut store, order).expect("kept");
     // A file in the making, as a stop leaves it.
     use crate::io::Disk;

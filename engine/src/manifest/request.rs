@@ -76,6 +76,7 @@ pub(crate) enum MetaOrder {
     PrepareJournalFile,
     /// A journal file, with this header, stays for as long as reads and recovery need its ranges.
     KeepJournalFile {
+        shard: u32,
         number: u32,
         generation: Generation,
         first_lsn: Lsn,

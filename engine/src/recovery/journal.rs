@@ -1,5 +1,6 @@
 //! Step 2: which journal writes count.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -95,6 +96,12 @@ impl Journals {
         Ok(Journals { files, damaged })
     }
 
+    /// Numbers of a shard's writes that are read from files kept apart: the chain goes on without them.
+    fn kept_apart(&self, set: u64, shard: u32) -> Vec<Range<Lsn>> {
+        let kept = self.files.iter().filter(|f| f.kept && f.set == set && f.shard == shard);
+        kept.map(|f| f.first_lsn..f.end_lsn).collect()
+    }
+
     /// Scans everything that was found.
     pub(super) fn scan(
         &mut self,
@@ -112,7 +119,8 @@ impl Journals {
         }
         for (shard, chain) in by_shard {
             let from = image.checkpoints.get(&shard).copied().unwrap_or(FIRST_LSN);
-            let mut scan = Scan { files: &mut self.files, chain: &chain, window, sink, rows };
+            let apart = self.kept_apart(image.set, shard);
+            let mut scan = Scan { files: &mut self.files, chain: &chain, apart, window, sink, rows };
             if let Some(lsn) = scan.run(from)? {
                 self.damaged.push(DamagedJournal { shard, lsn });
             }
@@ -120,7 +128,8 @@ impl Journals {
         for at in 0..self.files.len() {
             if self.files[at].kept {
                 let end = self.files[at].end_lsn;
-                let mut scan = Scan { files: &mut self.files, chain: &[at], window, sink, rows };
+                let apart = Vec::new();
+                let mut scan = Scan { files: &mut self.files, chain: &[at], apart, window, sink, rows };
                 if let Some(lsn) = scan.run_kept(at, end)? {
                     rows.hit(Row::JournalKeptFileDamaged);
                     self.damaged.push(DamagedJournal { shard: self.files[at].shard, lsn });
@@ -146,6 +155,12 @@ impl JournalFile {
             failed: false,
             kept: true,
         }
+    }
+
+    /// What is kept counts as durable. A process that was killed may have left writes that are not yet.
+    pub(super) fn make_durable(&self) -> Result<()> {
+        let path = names::journal(self.name);
+        self.file.sync().map_err(|e| Error::os(format_args!("making {path} durable, which is to be kept"), &e))
     }
 
     fn of_set(name: u32, header: &JournalHeader, file: Arc<dyn File>, size: u64) -> JournalFile {
@@ -192,6 +207,8 @@ struct Scan<'a> {
     files: &'a mut Vec<JournalFile>,
     /// The shard's files in the order of their use.
     chain: &'a [usize],
+    /// Numbers of writes that left the chain with a file that is kept.
+    apart: Vec<Range<Lsn>>,
     window: &'a mut Window,
     sink: &'a mut dyn Sink,
     rows: &'a mut Rows,
@@ -208,6 +225,7 @@ impl Scan<'_> {
     /// Accepts writes from number `from` on, each with exactly the next number. Answers the first number that was
     /// durable and cannot be accepted, if there is one.
     fn run(&mut self, from: Lsn) -> Result<Option<Lsn>> {
+        let from = self.past_kept(from);
         let Some(start) = self.first_link(from) else {
             // Every file begins later, so `from` itself is missing; what they hold says whether it was ever durable.
             return self.weigh(Place { link: 0, position: JOURNAL_DATA_START }, from);
@@ -215,6 +233,7 @@ impl Scan<'_> {
         let mut lsn = self.files[self.chain[start]].first_lsn;
         let mut place = Place { link: start, position: JOURNAL_DATA_START };
         loop {
+            lsn = self.past_kept(lsn);
             if let Some(next) = self.continuation(place.link, lsn) {
                 self.leave(place, next);
                 place = Place { link: next, position: JOURNAL_DATA_START };
@@ -252,6 +271,14 @@ impl Scan<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The first number from `lsn` on that the chain itself must hold.
+    fn past_kept(&self, mut lsn: Lsn) -> Lsn {
+        while let Some(apart) = self.apart.iter().find(|apart| apart.contains(&lsn)) {
+            lsn = apart.end;
+        }
+        lsn
     }
 
     /// The file to begin in: the last that begins at or below `from`.

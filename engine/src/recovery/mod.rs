@@ -106,7 +106,7 @@ pub(crate) fn recover(
     for directory in [names::HOME, names::JOURNAL, names::SEGMENTS] {
         store.sync_dir(directory)?;
     }
-    let mut edits = replay.edits(store.image(), &mut rows);
+    let mut edits = replay.edits(store.image(), &mut rows)?;
     let set = store.image().set + 1;
     edits.push(Edit::JournalSet { set, shards: options.shards });
     if !bugs::active(Bug::ForgetNotClean) {
@@ -190,7 +190,7 @@ impl Replay {
     }
 
     /// Step 7: what the commit says.
-    fn edits(&self, image: &Manifest, rows: &mut Rows) -> Vec<Edit> {
+    fn edits(&self, image: &Manifest, rows: &mut Rows) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
         let mut needed: BTreeSet<usize> = self.notes.values().flat_map(|n| n.salvage.iter().copied()).collect();
         for finding in &self.findings {
@@ -209,6 +209,7 @@ impl Replay {
             match (needed.contains(&at), file.kept) {
                 (true, false) => {
                     rows.hit(Row::JournalKept);
+                    file.make_durable()?;
                     edits.push(Edit::JournalKept { set, number, shard, generation, first_lsn, end_lsn });
                 }
                 (false, true) => {
@@ -224,7 +225,7 @@ impl Replay {
                 edits.push(Edit::JournalReleased { set: *set, number: *number });
             }
         }
-        edits
+        Ok(edits)
     }
 
     /// Every partition, after the commit.

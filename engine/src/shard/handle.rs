@@ -23,8 +23,10 @@ pub(crate) enum Message {
     Read(ReadRequest),
     /// Appenders wait for memory: destage and give blocks back.
     Pressure,
-    /// The topic of these partitions is deleted: forget them, then call back.
-    Forget(Vec<PartitionId>, Box<dyn FnOnce() + Send>),
+    /// The topic of these partitions is being deleted: refuse appends, and call back when nothing of them is under way.
+    Stop(Vec<PartitionId>, Box<dyn FnOnce() + Send>),
+    /// The topic of these partitions is deleted, durably: the journal need not hold their bytes any more.
+    Forget(Vec<PartitionId>),
     /// Make everything durable, seal, and end.
     Close,
 }
@@ -104,7 +106,8 @@ fn refuse(message: Message, error: &Error) {
             tail.watermark().fail(error.clone());
         }
         Message::Read(request) => (request.done)(Err(io::ErrorKind::BrokenPipe.into())),
-        Message::Forget(_, done) => done(),
+        Message::Stop(_, done) => done(),
+        Message::Forget(_) => {}
         Message::Pressure | Message::Close => {}
     }
 }

@@ -39,8 +39,8 @@ pub(super) enum Asked {
     Courtesy,
 }
 
-/// Partitions of a deleted topic that still have something under way.
-pub(super) struct Forgetting {
+/// Partitions of a topic that is being deleted, which still have something under way.
+pub(super) struct Stopping {
     writers: Vec<usize>,
     done: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -235,7 +235,8 @@ impl Shard {
         for number in std::mem::take(&mut self.journals_to_keep) {
             match self.journal.keep(number) {
                 Some((generation, first_lsn, end_lsn)) => {
-                    let order = MetaOrder::KeepJournalFile { number, generation, first_lsn, end_lsn };
+                    let shard = self.config.identity.shard;
+                    let order = MetaOrder::KeepJournalFile { shard, number, generation, first_lsn, end_lsn };
                     self.ask(Asked::KeepJournalFile { number }, order, out);
                 }
                 None => {
@@ -270,34 +271,37 @@ impl Shard {
         }
     }
 
-    /// Partitions of a deleted topic: refuse appends, and call back when nothing of them is under way.
-    pub(super) fn forget(&mut self, partitions: &[PartitionId], done: Box<dyn FnOnce() + Send>) {
-        let writers: Vec<usize> = partitions.iter().filter_map(|p| self.by_id.remove(p)).collect();
+    /// Partitions of a topic that is being deleted: refuse appends, and call back when nothing of them is under way. The
+    /// journal keeps their bytes: the topic is there until the manifest says otherwise.
+    pub(super) fn stop(&mut self, partitions: &[PartitionId], done: Box<dyn FnOnce() + Send>) {
+        let writers: Vec<usize> = partitions.iter().filter_map(|p| self.by_id.get(p).copied()).collect();
         for &writer in &writers {
             let deleted = Error::new(ErrorKind::Deleted, "the topic was deleted");
             self.writers[writer].failed = Some(deleted.clone());
             self.writers[writer].tail.fail(deleted.clone());
             self.writers[writer].tail.watermark().fail(deleted);
         }
-        self.forgetting.push(Forgetting { writers, done: Some(done) });
+        self.stopping.push(Stopping { writers, done: Some(done) });
     }
 
-    pub(super) fn finish_forgetting(&mut self) {
-        for mut forgetting in std::mem::take(&mut self.forgetting) {
-            let busy = forgetting.writers.iter().any(|&w| self.writers[w].under_way > 0);
-            if busy {
-                self.forgetting.push(forgetting);
-                continue;
-            }
-            for &writer in &forgetting.writers {
-                for segment in self.writers[writer].segments.drain(..) {
-                    for number in segment.journals() {
-                        self.journal.release(number);
-                    }
-                }
-            }
-            if let Some(done) = forgetting.done.take() {
+    pub(super) fn finish_stopping(&mut self) {
+        for mut stopping in std::mem::take(&mut self.stopping) {
+            if stopping.writers.iter().any(|&w| self.writers[w].under_way > 0) {
+                self.stopping.push(stopping);
+            } else if let Some(done) = stopping.done.take() {
                 done();
+            }
+        }
+    }
+
+    /// The topic of these partitions is gone for good.
+    pub(super) fn forget(&mut self, partitions: &[PartitionId]) {
+        for partition in partitions {
+            let Some(writer) = self.by_id.remove(partition) else { continue };
+            for segment in self.writers[writer].segments.drain(..) {
+                for number in segment.journals() {
+                    self.journal.release(number);
+                }
             }
         }
     }

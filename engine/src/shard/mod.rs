@@ -123,7 +123,7 @@ pub(crate) struct Shard {
     waiting: VecDeque<Op>,
     next_flight: u64,
     closing: bool,
-    forgetting: Vec<metadata::Forgetting>,
+    stopping: Vec<metadata::Stopping>,
 }
 
 impl Shard {
@@ -159,7 +159,7 @@ impl Shard {
             waiting: VecDeque::new(),
             next_flight: 0,
             closing: false,
-            forgetting: Vec::new(),
+            stopping: Vec::new(),
             config,
         }
     }
@@ -184,7 +184,7 @@ impl Shard {
         }
         self.keep_noted_journals(out);
         self.checkpoint(out);
-        self.finish_forgetting();
+        self.finish_stopping();
         self.issue_waiting(out);
     }
 
@@ -196,7 +196,8 @@ impl Shard {
                 Message::Announced(tail) => self.announced(tail),
                 Message::Read(request) => self.read(request, out),
                 Message::Pressure => self.destage_everything(),
-                Message::Forget(partitions, done) => self.forget(&partitions, done),
+                Message::Stop(partitions, done) => self.stop(&partitions, done),
+                Message::Forget(partitions) => self.forget(&partitions),
                 Message::Close => self.close(),
             }
         }

@@ -405,18 +405,29 @@ impl Incarnation {
         self.requests.push_back((Asker::World, MetaRequest { ticket, order }));
     }
 
-    /// Has the shards forget the partitions of a topic; `done` counts those that have.
-    pub(crate) fn forget(&mut self, topic: TopicId, done: &Arc<AtomicU64>) {
+    /// Partitions of a topic that a shard owns.
+    fn owned(&self, topic: TopicId, shard: usize) -> Vec<PartitionId> {
+        self.partitions.keys().filter(|id| id.topic == topic && self.shard_of(**id) == shard).copied().collect()
+    }
+
+    /// Has the shards stop with the partitions of a topic; `done` counts those that have.
+    pub(crate) fn stop(&mut self, topic: TopicId, done: &Arc<AtomicU64>) {
         for at in 0..self.shards.len() {
-            let owned = self.partitions.keys().filter(|id| id.topic == topic && self.shard_of(**id) == at);
             let done = Arc::clone(done);
-            let message = Message::Forget(
-                owned.copied().collect(),
+            let message = Message::Stop(
+                self.owned(topic, at),
                 Box::new(move || {
                     done.fetch_add(1, Ordering::Relaxed);
                 }),
             );
             self.shards[at].handle.send(message);
+        }
+    }
+
+    /// Has the shards forget the partitions of a topic that is deleted.
+    pub(crate) fn forget(&mut self, topic: TopicId) {
+        for at in 0..self.shards.len() {
+            self.shards[at].handle.send(Message::Forget(self.owned(topic, at)));
         }
     }
 

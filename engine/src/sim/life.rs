@@ -291,6 +291,9 @@ impl World {
 
     /// Whether a read may fail like this.
     pub(super) fn judge_read(&mut self, place: Place, from: u64, error: &crate::Error) -> Check {
+        if !self.device.is_on() {
+            return Ok(()); // The machine went off in the middle of the read.
+        }
         let excuses = self.excuses(place);
         let damaged = excuses.damaged || excuses.lied || self.oracle.is_damaged(place);
         let excused = match error.kind() {

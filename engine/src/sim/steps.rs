@@ -338,7 +338,7 @@ impl World {
         result?;
         let answers = self.engine.as_mut().map(|engine| core::mem::take(&mut engine.own_answers));
         answers.into_iter().flatten().try_for_each(|answer| self.answered(answer))?;
-        self.delete_forgotten();
+        self.delete_stopped();
         Ok(())
     }
 
@@ -444,20 +444,19 @@ impl World {
         self.actors.waiting.retain(|a| a.place.topic != number);
         self.actors.readers.retain(|p, _| p.topic != id);
         let done = Arc::new(AtomicU64::new(0));
-        engine.forget(id, &done);
+        engine.stop(id, &done);
         let shards = engine.shards.len() as u64;
         self.device.note(|| format!("== delete topic {number}"), u64::from(number));
         self.actors.deletions.push((number, done, shards));
     }
 
-    /// Topics that all shards have let go of are deleted from the manifest.
-    fn delete_forgotten(&mut self) {
+    /// Topics that all shards have stopped with are deleted from the manifest.
+    fn delete_stopped(&mut self) {
         let Some(engine) = &mut self.engine else { return };
         self.actors.deletions.retain(|(number, done, shards)| {
             let gone = done.load(Ordering::Relaxed) >= *shards;
             let topic = self.topics.iter().find(|t| t.number == *number).and_then(|t| t.id);
             if let (true, Some(topic)) = (gone, topic) {
-                engine.remove_topic(topic);
                 engine.ask(u64::from(*number), MetaOrder::DeleteTopic { topic });
             }
             !gone
@@ -480,6 +479,10 @@ impl World {
             }
             Ok(MetaDone::TopicDeleted) => {
                 let topic = self.topics.swap_remove(at);
+                if let (Some(engine), Some(id)) = (&mut self.engine, topic.id) {
+                    engine.forget(id);
+                    engine.remove_topic(id);
+                }
                 for partition in 0..topic.partitions {
                     self.oracle.delete(Place { topic: topic.number, partition });
                 }

@@ -47,7 +47,7 @@ const BUG_SEEDS: u64 = 4_000;
 const VIOLATIONS_MAX: usize = 10;
 /// Worlds of the large run that break a promise today: each is an open fault of the engine or of the simulation, listed
 /// in docs/TESTING.md. They are run and printed; any other world that breaks a promise fails the test.
-const OPEN: &[u64] = &[1776, 2802, 4550, 5471, 6936, 6937];
+const OPEN: &[u64] = &[];
 
 std::thread_local! {
     /// Panics of this thread are results, not noise.

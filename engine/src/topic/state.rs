@@ -13,7 +13,7 @@ use crate::partition::{Partition, PartitionStart};
 use crate::producer::RoundRobin;
 use crate::reader::Lender;
 use crate::segment::{Chain, SEGMENT_DATA_START};
-use crate::shard::ShardHandle;
+use crate::shard::{Message, ShardHandle};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Swap};
 use crate::tail::{Tail, TailStart};
 
@@ -150,13 +150,14 @@ impl TopicState {
         Ok(())
     }
 
-    /// Deletes the topic: refuses further calls, has the shards let go of it, removes it from the manifest.
+    /// Deletes the topic: refuses further calls, has the shards stop with it, removes it from the manifest, and has the
+    /// shards forget it. In this order a crash leaves the whole topic or none of it.
     pub(crate) fn delete(&self) -> Result<()> {
         let _changing = self.changing.lock();
         self.check()?;
         self.deleted.store(true, Ordering::Release);
         let used = self.used();
-        self.forget(&used);
+        self.stop(&used);
         for partition in &used {
             partition.fail(&self.gone());
             for segment in partition.chain().segments().iter() {
@@ -165,28 +166,35 @@ impl TopicState {
                 segment.set_file(None);
             }
         }
-        self.common.order(MetaOrder::DeleteTopic { topic: self.id }).map(|_| ())
+        self.common.order(MetaOrder::DeleteTopic { topic: self.id })?;
+        self.for_each_shard(&used, |shard, ids| shard.send(Message::Forget(ids)));
+        Ok(())
     }
 
-    /// Has the shards forget partitions, and waits until nothing of them is under way.
-    fn forget(&self, partitions: &[Arc<Partition>]) {
+    /// Has the shards stop with partitions, and waits until nothing of them is under way.
+    fn stop(&self, partitions: &[Arc<Partition>]) {
         let (sender, receiver) = std::sync::mpsc::channel();
+        self.for_each_shard(partitions, |shard, ids| {
+            let sender = sender.clone();
+            let done = Box::new(move || {
+                // The receiver waits below until every sender is gone.
+                let _receiver_waits = sender.send(());
+            });
+            shard.send(Message::Stop(ids, done));
+        });
+        drop(sender);
+        while receiver.recv().is_ok() {}
+    }
+
+    /// Calls with each shard that owns some of the partitions, and those.
+    fn for_each_shard(&self, partitions: &[Arc<Partition>], mut each: impl FnMut(&ShardHandle, Vec<PartitionId>)) {
         for shard in &self.common.shards {
             let ids = partitions.iter().map(|partition| partition.id());
             let ids: Vec<_> = ids.filter(|id| Arc::ptr_eq(self.common.shard_of(*id), shard)).collect();
             if !ids.is_empty() {
-                let sender = sender.clone();
-                // The receiver waits below until every sender is gone.
-                shard.send(crate::shard::Message::Forget(
-                    ids,
-                    Box::new(move || {
-                        let _receiver_waits = sender.send(());
-                    }),
-                ));
+                each(shard, ids);
             }
         }
-        drop(sender);
-        while receiver.recv().is_ok() {}
     }
 
     pub(crate) fn describe(&self) -> TopicDescription {

@@ -54,13 +54,21 @@ impl ManifestStore {
         };
         // With one slot unreadable, the newest commit may be named by that one only. A commit that is whole in the
         // log is taken: if no slot ever named it, nobody was told either that it failed.
-        if slots[1 - newest].is_err() {
-            reader.go_forward(&mut log, &name)?;
+        if slots[1 - newest].is_err() && reader.go_forward(&mut log, &name)? {
+            make_durable(&*log.file, &name)?;
         }
         let both = slots[0].as_ref().is_ok_and(|a| slots[1].as_ref().is_ok_and(|b| a == b));
+        if !both {
+            make_durable(&*file, names::ROOT)?;
+        }
         let first_slot = if both { 0 } else { 1 - newest };
         Ok(ManifestStore::assemble(disk, environment, reader.image, file, log, root.commit, first_slot))
     }
+}
+
+/// Bytes that a killed process wrote can be read before they are durable. What is built on them would outlive them.
+fn make_durable(file: &dyn File, name: &str) -> Result<()> {
+    file.sync().map_err(|e| Error::os(format_args!("making {name} durable"), &e))
 }
 
 fn read_slot(file: &dyn File, slot: usize) -> Result<Root> {
@@ -146,11 +154,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes in commits behind the root's word, as far as they are whole.
-    fn go_forward(&mut self, log: &mut Log, name: &str) -> Result<()> {
+    /// Takes in commits behind the root's word, as far as they are whole. Whether there were any.
+    fn go_forward(&mut self, log: &mut Log, name: &str) -> Result<bool> {
         let there = log.file.size().map_err(|e| Error::os(format_args!("reading {name}"), &e))?;
         let size = there.saturating_sub(log.length).min(FORWARD_MAX) / SECTOR * SECTOR;
-        let Ok(bytes) = read_log(&*log.file, name, log.length, size) else { return Ok(()) };
+        let Ok(bytes) = read_log(&*log.file, name, log.length, size) else { return Ok(false) };
         let start = log.length;
         let mut ahead = Reader { image: self.image.clone(), position: 0, ..*self };
         loop {
@@ -162,7 +170,7 @@ impl Reader {
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Unsupported => return Err(error),
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(log.length > start),
             }
         }
     }

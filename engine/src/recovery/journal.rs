@@ -225,6 +225,7 @@ impl Scan<'_> {
     /// Accepts writes from number `from` on, each with exactly the next number. Answers the first number that was
     /// durable and cannot be accepted, if there is one.
     fn run(&mut self, from: Lsn) -> Result<Option<Lsn>> {
+        self.window.reset();
         let from = self.past_kept(from);
         let Some(start) = self.first_link(from) else {
             // Every file begins later, so `from` itself is missing; what they hold says whether it was ever durable.
@@ -259,6 +260,7 @@ impl Scan<'_> {
     /// A kept file: all its writes were durable when it was recorded.
     fn run_kept(&mut self, at: usize, end: Lsn) -> Result<Option<Lsn>> {
         self.rows.hit(Row::JournalKeptFileRead);
+        self.window.reset();
         let mut lsn = self.files[at].first_lsn;
         let mut place = Place { link: 0, position: JOURNAL_DATA_START };
         while lsn < end {

@@ -296,7 +296,7 @@ impl State {
         self.files.get_mut(&inode).expect("files outlive their names until the machine is off")
     }
 
-    fn path_of(&self, inode: u64) -> String {
+    pub(crate) fn path_of(&self, inode: u64) -> String {
         self.names.paths().find(|(_, i)| *i == inode).map_or_else(String::new, |(path, _)| path.to_string())
     }
 

@@ -149,6 +149,8 @@ impl File for SimFile {
             let rate = state.faults.sync_error;
             if state.rng.per_million(rate) {
                 state.damage.errors += 1;
+                let path = state.path_of(self.inode);
+                state.damage.dropped.insert(path);
                 let mut rng = state.rng.clone();
                 state.content(self.inode).fail_sync(&mut rng);
                 state.rng = rng;

@@ -108,6 +108,8 @@ pub(crate) struct Excuses {
     pub(crate) lied: bool,
     /// The device reported errors since the last crash.
     pub(crate) errors: bool,
+    /// A sync failed, and dropped what only power could have taken otherwise.
+    pub(crate) dropped: bool,
 }
 
 #[derive(Debug, Default)]
@@ -316,7 +318,10 @@ impl Oracle {
     /// An open says where a partition ends.
     pub(crate) fn reopen(&mut self, place: Place, reopened: &Reopened, excuses: Excuses) -> Check {
         let partition = self.partition(place)?;
-        let survives = partition.crash.unwrap_or(Promise::Nothing);
+        let mut survives = partition.crash.unwrap_or(Promise::Nothing);
+        if excuses.dropped && survives == Promise::Kill {
+            survives = Promise::PowerCut;
+        }
         if reopened.unavailable {
             ensure!(excuses.errors || excuses.damaged || excuses.lied, "{place}: unavailable without any error");
             return Ok(());

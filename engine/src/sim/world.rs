@@ -187,6 +187,7 @@ impl World {
                 || own.as_ref().is_some_and(|own| path.starts_with(own))
         };
         Excuses {
+            dropped: damage.dropped.iter().any(concerns),
             damaged: damage.files.iter().any(concerns) || damage.misdirected_reads > self.before.misdirected_reads,
             lied: damage.lies > 0,
             errors: damage.errors > self.before.errors || self.setting.faults.capacity.is_some(),

@@ -239,7 +239,9 @@ impl Journal {
         }
         let free = self.files.iter().position(|f| f.state == FileState::Free)?;
         if let Some(old) = self.active.replace(free) {
-            self.files[old].state = FileState::Full;
+            let early = bugs::active(Bug::FreeJournalEarly);
+            self.files[old].state = if early { FileState::Free } else { FileState::Full };
+            self.files[old].references *= u32::from(!early);
         }
         self.uses += 1;
         self.files[free].begin(self.uses, Generation(random()), self.next);
@@ -282,8 +284,7 @@ impl Journal {
     pub(crate) fn checkpointed(&mut self, lsn: Lsn) -> Vec<u32> {
         let mut gone = Vec::new();
         for file in &mut self.files {
-            let early = bugs::active(Bug::FreeJournalEarly) && file.state == FileState::Full;
-            if early || file.is_freed_by(lsn) {
+            if file.is_freed_by(lsn) {
                 file.references = 0;
                 file.holders.clear();
                 if file.state == FileState::Full {

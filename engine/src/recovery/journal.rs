@@ -297,7 +297,7 @@ impl Scan<'_> {
     fn leave(&mut self, place: Place, next: usize) {
         let left = &mut self.files[self.chain[place.link]];
         // A file is left for the next when the largest write no longer fits, or when a write of it failed.
-        left.failed = left.size.saturating_sub(place.position) >= JOURNAL_WRITE_MAX as u64;
+        left.failed = left.size.saturating_sub(place.position) >= (JOURNAL_WRITE_MAX as u64).min(left.size / 2);
         let failed = left.failed;
         self.rows.hit(if failed { Row::JournalFailedFileLeft } else { Row::JournalContinued });
         for skipped in place.link + 1..next {
@@ -317,11 +317,7 @@ impl Scan<'_> {
         let mut source = Plain::new(Arc::clone(&file.file), file.size);
         let name = file.name;
         let bytes = view(self.window, &mut source, file.generation, place.position).map_err(|e| unreadable(e, name))?;
-        let parsed = match bugs::active(Bug::JournalSkipsNumbers) {
-            true => parse_any(bytes, file.generation, place.position),
-            false => parse(bytes, file.generation, lsn, place.position),
-        };
-        let write = match parsed {
+        let write = match parse(bytes, file.generation, lsn, place.position) {
             Ok(write) => write,
             Err(error) => {
                 self.rows.hit(stopped(&error));

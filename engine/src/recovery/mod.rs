@@ -46,6 +46,9 @@ pub(crate) struct RecoveryOptions {
 pub(crate) trait Observer {
     /// A partition was brought to its end; `left` others wait.
     fn partition(&mut self, _id: PartitionId, _left: usize) {}
+
+    /// The open failed; these outcomes were met before.
+    fn failed(&mut self, _rows: &Rows) {}
 }
 
 impl Observer for () {}
@@ -94,19 +97,32 @@ pub(crate) fn recover(
     observer: &mut dyn Observer,
 ) -> Result<Recovered> {
     let mut rows = Rows::default();
+    let recovered = recover_counted(store, options, observer, &mut rows);
+    if recovered.is_err() {
+        observer.failed(&rows);
+    }
+    recovered
+}
+
+fn recover_counted(
+    store: &mut ManifestStore,
+    options: RecoveryOptions,
+    observer: &mut dyn Observer,
+    rows: &mut Rows,
+) -> Result<Recovered> {
     // Segments without an end say the same as the mark does; either is enough.
     let clean = store.image().clean && (store.image().is_settled() || bugs::active(Bug::ForgetNotClean));
     rows.hit(if clean { Row::ManifestClean } else { Row::ManifestNotClean });
     let mut replay = Replay::default();
     if !clean {
-        replay = Replay::run(store, options, observer, &mut rows)?;
+        replay = Replay::run(store, options, observer, rows)?;
     }
     // A process that was killed between naming a file and making the name durable leaves a name that a loss of power
     // takes away. From now on what it names is relied on.
     for directory in [names::HOME, names::JOURNAL, names::SEGMENTS] {
         store.sync_dir(directory)?;
     }
-    let mut edits = replay.edits(store.image(), &mut rows)?;
+    let mut edits = replay.edits(store.image(), rows)?;
     let set = store.image().set + 1;
     edits.push(Edit::JournalSet { set, shards: options.shards });
     if !bugs::active(Bug::ForgetNotClean) {
@@ -125,7 +141,7 @@ pub(crate) fn recover(
         partitions,
         damaged_journals: replay.damaged_journals,
         #[cfg(any(test, feature = "sim"))]
-        rows,
+        rows: rows.clone(),
     })
 }
 

@@ -172,12 +172,16 @@ rows! {
 
 #[cfg(any(test, feature = "sim"))]
 impl Row {
-    /// Outcomes that no crash or fault leads to: they need what this version cannot do yet (a retention, a truncation),
-    /// a later version's file, or somebody's hand. Unit tests reach them; a simulation need not.
+    /// Outcomes that no crash or fault of the simulation leads to: they need what this version cannot do yet (a
+    /// retention, a truncation), a later version's file, or bytes that somebody forged. The tests of this module reach
+    /// each of them; a simulation need not.
     pub(crate) const BY_HAND: &'static [Row] = &[
         Row::RangeRetired,
         Row::RangeBelowLogStart,
         Row::RangeUnknownGeneration,
+        Row::JournalStoppedOtherNumber,
+        Row::JournalUnneededWriteUnreadable,
+        Row::ScanStoppedBeyondCapacity,
         Row::ScanStoppedUnsupported,
         Row::ScanStoppedBadBody,
         Row::SegmentFileMissing,

@@ -204,7 +204,8 @@ impl Device {
         bytes
     }
 
-    /// Flips bits of durable bytes in a file whose path `may_rot` accepts. Returns the path.
+    /// Flips bits of durable bytes in a file whose path `may_rot` accepts, or makes a page of it unreadable. Returns the
+    /// path.
     pub(crate) fn rot(&self, may_rot: impl Fn(&str) -> bool) -> Option<String> {
         let mut state = self.lock();
         let State { rng, names, files, damage, .. } = &mut *state;
@@ -214,8 +215,10 @@ impl Device {
         }
         let (path, inode) = *rng.pick(&candidates);
         let path = path.to_string();
-        let at = files.get_mut(&inode)?.rot(rng)?;
+        let content = files.get_mut(&inode)?;
+        let at = if rng.one_in(4) { content.go_bad(rng)? } else { content.rot(rng)? };
         damage.files.insert(path.clone());
+        damage.rotten += 1;
         state.note(|| format!("== bits flip in {path} at {at}"), at);
         Some(path)
     }
@@ -311,6 +314,7 @@ impl State {
         let hit = self.path_of(victim);
         self.note(|| format!("== misdirected to {hit} at {target} instead of {intended} at {position}"), target);
         self.damage.files.extend([intended, hit]);
+        self.damage.misdirected_writes += 1;
         let change = Change::Write { position: target, bytes: bytes.to_vec() };
         let content = self.content(victim);
         if durable { content.change_durably(change) } else { content.change(change) }

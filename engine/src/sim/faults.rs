@@ -64,6 +64,9 @@ pub(crate) struct Damage {
     pub(crate) files: BTreeSet<String>,
     /// Reads that got another place's bytes.
     pub(crate) misdirected_reads: u64,
+    /// Bytes that rotted, and writes that went elsewhere.
+    pub(crate) rotten: u64,
+    pub(crate) misdirected_writes: u64,
     /// Files of which a failed sync dropped what was complete and volatile, by the name they had.
     pub(crate) dropped: BTreeSet<String>,
     /// Calls that failed with an error that the kernel would report.

@@ -92,6 +92,10 @@ impl SimFile {
             state.damage.errors += 1;
             return Err(os(libc::EIO));
         }
+        if state.content(self.inode).is_bad(position, into.len()) {
+            state.damage.errors += 1;
+            return Err(os(libc::EIO));
+        }
         let units = into.len() / UNIT;
         let size = if units > 1 && state.rng.per_million(faults.short) {
             state.rng.between(1, units as u64 - 1) as usize * UNIT

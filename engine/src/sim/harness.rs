@@ -24,7 +24,7 @@ use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaReque
 use crate::partition::{Partition, PartitionStart};
 use crate::reader::{Attempt, Batch, Cursor, Lender};
 use crate::recovery::table::Rows;
-use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
+use crate::recovery::{Observer, Recovered, RecoveredPartition, RecoveryOptions, recover};
 use crate::segment::{Chain, Prefix, Segment};
 use crate::shard::{Message, Outbox, Shard, ShardConfig, ShardHandle};
 use crate::tail::{Tail, TailStart};
@@ -153,6 +153,15 @@ impl Relief for SimRelief {
     }
 }
 
+/// Notes the outcomes that recovery met before it failed.
+struct Met<'a>(&'a mut Rows);
+
+impl Observer for Met<'_> {
+    fn failed(&mut self, rows: &Rows) {
+        self.0.add(rows);
+    }
+}
+
 /// What an open found.
 pub(crate) struct Found {
     pub(crate) topics: Vec<Opened>,
@@ -172,6 +181,7 @@ impl Incarnation {
         environment: &Arc<SimEnvironment>,
         setting: &Setting,
         shards: usize,
+        met: &mut Rows,
     ) -> Result<(Incarnation, Found)> {
         let injected: Arc<dyn Environment> = Arc::clone(environment) as _;
         let mut manifest = if ManifestStore::exists(&*disk)? {
@@ -180,7 +190,7 @@ impl Incarnation {
             ManifestStore::create(disk, Arc::clone(&injected), DurablePrimitive::DurableWrite)?
         };
         let recovery = RecoveryOptions { shards: shards as u32, cache: 256 << 10 };
-        let recovered = recover(&mut manifest, recovery, &mut ())?;
+        let recovered = recover(&mut manifest, recovery, &mut Met(met))?;
         let options = MetaOptions { journal_file_size: setting.journal_size, pool_files: 4 };
         let meta = MetaStore::open(manifest, options)?;
         let pool = Pool::new(Budget::new(MEMORY, RESERVE), Box::new(SimMemory));

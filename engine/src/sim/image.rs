@@ -112,6 +112,8 @@ pub(crate) struct Content {
     visible: Image,
     durable: Image,
     pending: Vec<Pending>,
+    /// A page that answers reads with an error until it is written again.
+    bad: Option<u64>,
     /// Bytes below this have space reserved for them.
     pub(crate) allocated: u64,
 }
@@ -135,12 +137,14 @@ impl Content {
 
     /// A change that is complete but volatile.
     pub(crate) fn change(&mut self, change: Change) {
+        self.heal(&change);
         self.visible.apply(&change);
         self.pending.push(Pending { change, settled: false });
     }
 
     /// A change that is complete and durable.
     pub(crate) fn change_durably(&mut self, change: Change) {
+        self.heal(&change);
         self.visible.apply(&change);
         if self.pending.is_empty() {
             self.durable.apply(&change);
@@ -184,6 +188,32 @@ impl Content {
                     }
                 }
             }
+        }
+    }
+
+    /// A page that was written becomes unreadable. Its position, or `None` if there is none.
+    pub(crate) fn go_bad(&mut self, rng: &mut Rng) -> Option<u64> {
+        let written: Vec<usize> = (0..self.durable.pages.len()).filter(|&i| self.durable.pages[i].is_some()).collect();
+        if written.is_empty() {
+            return None;
+        }
+        let position = (*rng.pick(&written) * PAGE) as u64;
+        self.bad = Some(position);
+        Some(position)
+    }
+
+    /// Whether a read meets the page that cannot be read.
+    pub(crate) fn is_bad(&self, position: u64, size: usize) -> bool {
+        self.bad.is_some_and(|bad| position < bad + PAGE as u64 && bad < position + size as u64)
+    }
+
+    /// A device puts a page that is written as a whole elsewhere.
+    fn heal(&mut self, change: &Change) {
+        if let (Some(bad), Change::Write { position, bytes }) = (self.bad, change)
+            && *position <= bad
+            && bad + PAGE as u64 <= position + bytes.len() as u64
+        {
+            self.bad = None;
         }
     }
 

@@ -29,7 +29,8 @@ impl World {
             self.device.crash_after(after);
             let shards = *self.rng.pick(&[1, 3, 2]);
             self.device.note(|| format!("== open with {shards} shards"), shards);
-            let opened = Incarnation::open(disk, &self.environment, &self.setting, shards as usize);
+            let opened =
+                Incarnation::open(disk, &self.environment, &self.setting, shards as usize, &mut self.counts.rows);
             if !self.device.is_on() {
                 drop(opened);
                 self.counts.interrupted_opens += 1;
@@ -53,7 +54,7 @@ impl World {
                     let misread = damage.misdirected_reads > self.before.misdirected_reads;
                     let damaged = !damage.files.is_empty() || damage.lies > 0;
                     let excused = match error.kind() {
-                        ErrorKind::Corrupt | ErrorKind::Unsupported if damaged && calm => {
+                        ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::Io if damaged && calm => {
                             self.device.note(|| format!("== lost: {error}"), 1);
                             return Ok(false);
                         }
@@ -297,7 +298,7 @@ impl World {
         let excuses = self.excuses(place);
         let damaged = excuses.damaged || excuses.lied || self.oracle.is_damaged(place);
         let excused = match error.kind() {
-            ErrorKind::Corrupt => damaged,
+            ErrorKind::Corrupt => damaged || excuses.dropped,
             ErrorKind::Io => excuses.errors || damaged,
             ErrorKind::NotFound => excuses.lied,
             ErrorKind::WouldBlock => true,

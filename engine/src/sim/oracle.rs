@@ -82,6 +82,8 @@ struct Batch {
     /// `None`: the reservation was abandoned; its offsets hold nothing.
     records: Option<Vec<Content>>,
     fate: Fate,
+    /// Everything below was acknowledged as durable when this one was given: its frame says so.
+    testifies: u64,
 }
 
 impl Batch {
@@ -108,6 +110,8 @@ pub(crate) struct Excuses {
     pub(crate) lied: bool,
     /// The device reported errors since the last crash.
     pub(crate) errors: bool,
+    /// One byte rotted, and nothing else was ever damaged: whatever testifies of it is whole.
+    pub(crate) rotten_once: bool,
     /// A sync failed, and dropped what only power could have taken otherwise.
     pub(crate) dropped: bool,
 }
@@ -185,7 +189,10 @@ impl Oracle {
             "{place}: offsets {next}..{base} were given to nobody"
         );
         let count = records.len() as u64;
-        partition.batches.push(Batch { base, count, records: Some(records), fate: Fate::Attempted });
+        let durable = |b: &&Batch| b.fate == Fate::Acknowledged(Promise::PowerCut);
+        let testifies = partition.batches.iter().rev().find(durable).map_or(0, Batch::end);
+        let fate = Fate::Attempted;
+        partition.batches.push(Batch { base, count, records: Some(records), fate, testifies });
         Ok(())
     }
 
@@ -350,6 +357,12 @@ impl Oracle {
         if end < floor && reopened.damaged.is_none() && !excuses.lied {
             ensure!(excuses.damaged, "{place}: it ends at {end}, but {floor} was promised to survive {survives:?}");
             ensure!(end >= sealed, "{place}: it ends at {end} without a word, but {sealed} had been recovered before");
+            let durable = |b: &&Batch| b.fate == Fate::Acknowledged(Promise::PowerCut);
+            let testified = partition.batches.iter().filter(durable).map(|b| b.testifies).max().unwrap_or(0);
+            ensure!(
+                end >= testified || !excuses.rotten_once,
+                "{place}: it ends at {end} without a word, though later frames say that {testified} was durable"
+            );
             undecidable = 1;
         }
         let kept = partition.batches.partition_point(|b| b.base < end);

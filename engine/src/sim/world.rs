@@ -187,6 +187,8 @@ impl World {
                 || own.as_ref().is_some_and(|own| path.starts_with(own))
         };
         Excuses {
+            rotten_once: damage.rotten == 1
+                && damage.misdirected_writes + damage.misdirected_reads + damage.lies + damage.errors == 0,
             dropped: damage.dropped.iter().any(concerns),
             damaged: damage.files.iter().any(concerns) || damage.misdirected_reads > self.before.misdirected_reads,
             lied: damage.lies > 0,

@@ -227,7 +227,8 @@ fn journal() {
         "header: store {store:016x} set {set} generation {generation:016x} number {number} shard {shard} first {first}"
     )
     .expect("a string takes all");
-    let mut at = SECTOR;
+    assert_eq!(file[..SECTOR], file[SECTOR..2 * SECTOR], "the header stands twice");
+    let mut at = 2 * SECTOR;
     while at < file.len() {
         at += journal_write(&file[at..], generation, at as u64, &mut out);
     }
@@ -334,6 +335,7 @@ fn edit(kind: u64, c: &mut Cursor<'_>) -> String {
             format!("journal kept: set {set} number {number} shard {shard} generation {generation:016x} {first}..{end}")
         }
         14 => format!("journal released: set {} number {}", c.number(8), c.number(4)),
+        16 => format!("journal file: set {} number {} size {}", c.number(8), c.number(4), c.number(8)),
         15 => format!("clean {}", c.number(1)),
         _ => panic!("kind {kind} has no meaning in version 1"),
     }

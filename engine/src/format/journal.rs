@@ -14,7 +14,7 @@ use crate::ids::{Generation, Lsn, PartitionId, TopicId};
 use crate::limits::{JOURNAL_WRITE_MAX, SECTOR, SEGMENT_MAX};
 
 /// Where a journal file's first write stands. Bytes.
-pub(crate) const JOURNAL_DATA_START: u64 = SECTOR;
+pub(crate) const JOURNAL_DATA_START: u64 = 2 * SECTOR;
 /// Bytes of the file header's sector.
 pub(crate) const JOURNAL_HEADER_SIZE: usize = SECTOR as usize;
 

@@ -43,7 +43,7 @@ pub(crate) struct Completion {
 }
 
 /// Answers that bring an operation no further, one after the other, before it fails.
-const STALLS_MAX: u8 = 8;
+const STALLS_MAX: u8 = 32;
 
 /// An operation's rest, and how often in a row it got no further.
 struct Slot {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::format::journal::JournalHeader;
+use crate::format::journal::{JOURNAL_HEADER_SIZE, JournalHeader};
 use crate::ids::{Generation, Lsn};
 use crate::io::File;
 use crate::journal::JournalIdentity;
@@ -87,8 +87,8 @@ impl JournalFile {
         matches!(self.state, FileState::Full | FileState::Failed) && self.references == 0
     }
 
-    /// Writes the header sector of this use.
-    pub(crate) fn write_header(&self, identity: JournalIdentity, sector: &mut [u8]) {
+    /// Writes the header of this use into both of its sectors.
+    pub(crate) fn write_header(&self, identity: JournalIdentity, sectors: &mut [u8]) {
         let header = JournalHeader {
             store: identity.store,
             set: identity.set,
@@ -97,6 +97,6 @@ impl JournalFile {
             shard: identity.shard,
             first_lsn: self.first,
         };
-        header.encode(sector);
+        sectors.chunks_exact_mut(JOURNAL_HEADER_SIZE).for_each(|sector| header.encode(sector));
     }
 }

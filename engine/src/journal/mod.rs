@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::buffer::Block;
-use crate::format::journal::{JOURNAL_HEADER_SIZE, WatermarkEntry};
+use crate::format::journal::{JOURNAL_DATA_START, WatermarkEntry};
 use crate::ids::{Generation, Lsn};
 use crate::io::File;
 use crate::limits::{JOURNAL_IN_FLIGHT_MAX, JOURNAL_RANGE_MAX, JOURNAL_WRITE_MAX, SECTOR};
@@ -134,7 +134,7 @@ impl Journal {
         let file = self.file_for_next_write(random)?;
         let block = self.staging.pop().expect("accepts() saw a staging buffer");
         let lsn = self.next;
-        let at = if self.files[file].needs_header { JOURNAL_HEADER_SIZE } else { 0 };
+        let at = if self.files[file].needs_header { JOURNAL_DATA_START as usize } else { 0 };
         // SAFETY: a staging block belongs to the journal alone while no write of it is in flight.
         let bytes = unsafe { block.bytes_mut(0, self.write_max) };
         if at > 0 {

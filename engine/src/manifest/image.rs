@@ -36,6 +36,8 @@ pub(crate) struct Manifest {
     pub checkpoints: BTreeMap<u32, Lsn>,
     /// Files in journal format whose ranges overlay segments, by set and file number.
     pub kept: BTreeMap<(u64, u32), Kept>,
+    /// Files that the journals of the current set are written in, and their sizes in bytes.
+    pub journal_files: BTreeMap<u32, u64>,
     /// Generations whose segments are gone, for as long as a journal may name them.
     pub retired: BTreeMap<Generation, PartitionId>,
 }
@@ -181,6 +183,7 @@ impl Manifest {
             shards: 0,
             checkpoints: BTreeMap::new(),
             kept: BTreeMap::new(),
+            journal_files: BTreeMap::new(),
             retired: BTreeMap::new(),
         }
     }
@@ -248,6 +251,7 @@ impl Manifest {
                 }
                 (self.set, self.shards) = (*set, *shards);
                 self.checkpoints.clear();
+                self.journal_files.clear();
                 if self.kept.is_empty() {
                     self.retired.clear();
                 }
@@ -257,8 +261,17 @@ impl Manifest {
                 let kept = Kept { shard: *shard, generation: *generation, first_lsn, end_lsn };
                 self.kept.insert((*set, *number), kept);
             }
+            Edit::JournalFile { set, number, size } => {
+                if *set != self.set {
+                    return Err(strange("names a file of another journal set"));
+                }
+                self.journal_files.insert(*number, *size);
+            }
             Edit::JournalReleased { set, number } => {
                 self.kept.remove(&(*set, *number));
+                if *set == self.set {
+                    self.journal_files.remove(number);
+                }
             }
             Edit::Clean(clean) => self.clean = *clean,
             Edit::SegmentActivated { .. }
@@ -368,6 +381,8 @@ impl Manifest {
             partition.snapshot(*id, &mut edits);
         }
         self.snapshot_checkpoints(&mut edits);
+        let file = |(number, size): (&u32, &u64)| Edit::JournalFile { set: self.set, number: *number, size: *size };
+        edits.extend(self.journal_files.iter().map(file));
         for ((set, number), kept) in &self.kept {
             let Kept { shard, generation, first_lsn, end_lsn } = *kept;
             edits.push(Edit::JournalKept { set: *set, number: *number, shard, generation, first_lsn, end_lsn });

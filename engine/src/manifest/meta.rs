@@ -218,7 +218,10 @@ impl MetaStore {
             MetaOrder::Checkpoint { set, shard, lsn, settled } => self.checkpoint(set, shard, lsn, &settled, batch),
             MetaOrder::PrepareJournalFile => {
                 let (number, file) = self.journal.take(&**self.manifest.disk())?;
-                Ok(MetaDone::JournalFilePrepared { number, file, size: self.journal.size() }.into())
+                // Its absence would otherwise look as if it had never been written.
+                let size = self.journal.size();
+                batch.edits.push(Edit::JournalFile { set: self.image().set, number, size });
+                Ok(MetaDone::JournalFilePrepared { number, file, size }.into())
             }
             MetaOrder::KeepJournalFile { shard, number, generation, first_lsn, end_lsn } => {
                 let set = self.image().set;
@@ -228,6 +231,9 @@ impl MetaStore {
             MetaOrder::ReleaseJournalFile { number, reuse } => {
                 let kept = self.image().kept.keys().filter(|(_, kept)| *kept == number);
                 batch.edits.extend(kept.map(|(set, _)| Edit::JournalReleased { set: *set, number }));
+                if self.image().journal_files.contains_key(&number) {
+                    batch.edits.push(Edit::JournalReleased { set: self.image().set, number });
+                }
                 let then = Then::GiveJournalFile { number, reuse };
                 Ok(Executed { done: MetaDone::JournalFileReleased, directory: None, then })
             }

@@ -117,6 +117,16 @@ impl Bench<'_> {
         }
         let read = match self.read(walk.id, segment, next.map(|next| next.base_offset), notes)? {
             Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                // It was activated, so it was written: what it held is missing.
+                let held = notes.marks.get(&segment.generation).copied().unwrap_or(0);
+                let held = notes.ranges_of(segment.generation).iter().map(|r| r.end_offset).fold(held, u64::max);
+                walk.tail.get_or_insert(segment.base_offset);
+                walk.testify(Some(held.max(tail.saturating_add(1))));
+                walk.broken = true;
+                walk.segments.push(FoundSegment { segment: *segment, outcome: Outcome::BeyondGap });
+                return Ok(());
+            }
             Err(error) => {
                 // Without its file nothing is known of the segment, and nothing behind it can be accepted.
                 walk.stopped = Some(Stop::Unreadable(error));

@@ -1,7 +1,7 @@
 //! Step 2: which journal writes count.
 
 use core::ops::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -65,24 +65,37 @@ impl Journals {
     /// Finds the journal's files: those of the current set, and those that are kept.
     pub(super) fn find(disk: &dyn Disk, image: &Manifest, rows: &mut Rows) -> Result<Journals> {
         let mut files = Vec::new();
+        let mut names = BTreeSet::new();
         for name in disk.list(names::JOURNAL).map_err(|e| Error::os("listing the journal's files", &e))? {
             let Some(number) = names::parse_journal(&name) else { continue };
+            names.insert(number);
             let kept = image.kept.iter().find(|((_, kept), _)| *kept == number);
             let path = names::journal(number);
             let failed = |e: std::io::Error| Error::os(format_args!("reading {path}"), &e);
             let file = disk.open(&path, OpenMode::Read).map_err(failed)?;
             let size = file.size().map_err(failed)? / SECTOR * SECTOR;
+            if image.journal_files.get(&number).is_some_and(|recorded| size < *recorded) {
+                let why = format!("{path} is cut short, and may have held acknowledged records; put it back as it was");
+                return Err(Error::new(ErrorKind::Corrupt, why));
+            }
             if let Some(((set, _), kept)) = kept {
                 files.push(JournalFile::of_kept(number, *set, kept, file, size));
                 continue;
             }
-            match read_header(&*file, &path)? {
+            match read_header(&*file, &path, image)? {
                 Header::Of(header) if header.store == image.store && header.set == image.set => {
                     files.push(JournalFile::of_set(number, &header, file, size));
                 }
                 Header::Of(_) => rows.hit(Row::JournalFileOfAnotherSet),
                 Header::Zero => rows.hit(Row::JournalFileUnused),
                 Header::Unreadable => rows.hit(Row::JournalFileUnreadable),
+            }
+        }
+        for number in image.journal_files.keys() {
+            if !names.contains(number) {
+                let path = names::journal(*number);
+                let why = format!("{path} is missing, and may hold acknowledged records; put it back, and open again");
+                return Err(Error::new(ErrorKind::Corrupt, why));
             }
         }
         files.sort_by_key(|f| (f.kept, f.shard, f.order, f.name));
@@ -186,11 +199,31 @@ enum Header {
     Unreadable,
 }
 
-fn read_header(file: &dyn File, path: &str) -> Result<Header> {
-    let mut sector = Scratch::zeroed(JOURNAL_HEADER_SIZE)?;
+/// The header stands in two sectors. A first write that was torn may have left one of an earlier use beside the new one;
+/// what is of the current set counts.
+fn read_header(file: &dyn File, path: &str, image: &Manifest) -> Result<Header> {
+    let mut found = Header::Zero;
+    let mut refused = None;
+    for copy in 0..JOURNAL_DATA_START / SECTOR {
+        match read_header_sector(file, path, copy * SECTOR) {
+            Ok(Header::Of(header)) if header.store == image.store && header.set == image.set => {
+                return Ok(Header::Of(header));
+            }
+            Ok(Header::Of(header)) => found = Header::Of(header),
+            Ok(Header::Unreadable) if matches!(found, Header::Zero) => found = Header::Unreadable,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Io => refused = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
     // A header that the device refuses could name a journal whose writes were acknowledged. That is not decided here
     // in silence.
-    let whole = read_full(file, 0, sector.bytes_mut());
+    refused.map_or(Ok(found), Err)
+}
+
+fn read_header_sector(file: &dyn File, path: &str, position: u64) -> Result<Header> {
+    let mut sector = Scratch::zeroed(JOURNAL_HEADER_SIZE)?;
+    let whole = read_full(file, position, sector.bytes_mut());
     if !whole.map_err(|e| Error::os(format_args!("reading the header of {path}"), &e))? {
         return Ok(Header::Unreadable);
     }

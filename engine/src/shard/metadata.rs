@@ -8,6 +8,7 @@ use crate::manifest::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd
 use crate::segment::{Prefix, PreparedSegment, SEGMENT_DATA_START, Segment};
 use crate::shard::writer::Birth;
 use crate::shard::{Outbox, ReadRequest, Shard};
+use crate::tail::SegmentWish;
 
 /// A segment is followed by one up to so many times its size while its partition is busy.
 const GROWTH: u64 = 4;
@@ -16,6 +17,7 @@ const GROWTH: u64 = 4;
 pub(super) enum Asked {
     Prepare {
         writer: usize,
+        size: u64,
     },
     Activate {
         writer: usize,
@@ -47,7 +49,7 @@ pub(super) struct Stopping {
 
 impl Shard {
     fn ask(&mut self, asked: Asked, order: MetaOrder, out: &mut Outbox) {
-        if let Asked::Prepare { writer } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
+        if let Asked::Prepare { writer, .. } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
             self.writers[writer].under_way += 1;
         }
         self.next_ticket += 1;
@@ -68,11 +70,11 @@ impl Shard {
 
     fn take_answer(&mut self, response: MetaResponse, out: &mut Outbox) {
         let asked = self.asked.remove(&response.ticket).expect("an answer belongs to a question");
-        if let Asked::Prepare { writer } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
+        if let Asked::Prepare { writer, .. } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
             self.writers[writer].under_way -= 1;
         }
         match (asked, response.result) {
-            (Asked::Prepare { writer }, result) => self.prepared(writer, result, out),
+            (Asked::Prepare { writer, size }, result) => self.prepared(writer, size, result, out),
             (Asked::Activate { writer, generation }, result) => self.activated(writer, generation, result),
             (Asked::Seal { writer, generation }, result) => self.sealed(writer, generation, result),
             (Asked::Checkpoint { lsn }, result) => {
@@ -111,18 +113,29 @@ impl Shard {
             return;
         }
         let Some(wish) = w.tail.wants_segment() else { return };
-        // Header, pads and footer: a sector each, and an index entry of 16 bytes for every sector at the most.
-        let overhead = 4 * SECTOR + (wish.size / SECTOR + 1) * 16;
-        let size = w.next_size.max((wish.size + overhead).next_multiple_of(SECTOR));
-        w.next_size = (w.next_size * GROWTH).min(self.config.largest_segment).max(w.next_size);
+        let size = w.next_size.max(least_size(wish));
         w.preparing = true;
         let partition = w.tail.partition();
-        self.ask(Asked::Prepare { writer }, MetaOrder::PrepareSegment { partition, size }, out);
+        self.ask(Asked::Prepare { writer, size }, MetaOrder::PrepareSegment { partition, size }, out);
     }
 
-    fn prepared(&mut self, writer: usize, result: Result<MetaDone, Error>, out: &mut Outbox) {
+    fn prepared(&mut self, writer: usize, size: u64, result: Result<MetaDone, Error>, out: &mut Outbox) {
         let w = &mut self.writers[writer];
         w.preparing = false;
+        let first = self.config.first_segment;
+        match &result {
+            Ok(_) => w.next_size = (w.next_size * GROWTH).min(self.config.largest_segment).max(w.next_size),
+            Err(error) if error.kind() == ErrorKind::NoSpace => {
+                // A smaller one may still have room; and when there is space again, growth begins anew.
+                w.next_size = first;
+                if w.tail.wants_segment().is_some_and(|wish| size > first.max(least_size(wish))) {
+                    self.enqueue(writer);
+                    return;
+                }
+            }
+            Err(_) => {}
+        }
+        let w = &mut self.writers[writer];
         let unneeded = w.tail.offer_segment(match result {
             Ok(MetaDone::SegmentPrepared { sequence, generation, file, capacity }) => {
                 Ok(PreparedSegment { sequence, generation, file, capacity })
@@ -305,6 +318,13 @@ impl Shard {
             }
         }
     }
+}
+
+/// The smallest segment that holds what is wished for. Bytes.
+fn least_size(wish: SegmentWish) -> u64 {
+    // Header, pads and footer: a sector each, and an index entry of 16 bytes for every sector at the most.
+    let overhead = 4 * SECTOR + (wish.size / SECTOR + 1) * 16;
+    (wish.size + overhead).next_multiple_of(SECTOR)
 }
 
 /// The sealed segment's index with what names it, as it stands behind the data.

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::buffer::Block;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, PartitionId};
 use crate::io::{Completion, Environment, InFlight, Op, OpKind, Progress};
 use crate::journal::{Journal, JournalIdentity, Range};
@@ -215,6 +215,10 @@ impl Shard {
                 writer
             }
         };
+        if self.closing {
+            // It raced with the close, or its partition was made behind the close's back.
+            self.close_writer(writer);
+        }
         self.enqueue(writer);
         self.watch(writer);
     }
@@ -312,10 +316,17 @@ impl Shard {
     fn close(&mut self) {
         self.closing = true;
         for writer in 0..self.writers.len() {
-            self.writers[writer].destage = true;
-            self.writers[writer].seal = true;
-            self.enqueue(writer);
+            self.close_writer(writer);
         }
+    }
+
+    /// Has everything of a writer made durable and sealed; it takes no more appends.
+    fn close_writer(&mut self, writer: usize) {
+        let w = &mut self.writers[writer];
+        w.tail.fail(Error::new(ErrorKind::Closed, "the engine is closed"));
+        w.destage = true;
+        w.seal = true;
+        self.enqueue(writer);
     }
 
     /// Asked to close, and everything that could be made durable and sealed is.

@@ -17,6 +17,6 @@ mod tests;
 
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use reservation::Claim;
-pub(crate) use room::Refusal;
+pub(crate) use room::{Refusal, SegmentWish};
 pub(crate) use tail::{Announce, Appended, Tail, TailStart};
 pub(crate) use watermark::Watermark;

@@ -98,6 +98,12 @@ pub(crate) enum Edit {
         set: u64,
         shards: u32,
     },
+    /// A file is written in by a journal of the current set: as long as the set is current, it has to be there.
+    JournalFile {
+        set: u64,
+        number: u32,
+        size: u64,
+    },
     /// A file in journal format whose writes, `first_lsn` up to below `end_lsn`, overlay segments until it is released.
     JournalKept {
         set: u64,
@@ -135,6 +141,7 @@ impl Edit {
             Edit::JournalKept { .. } => 13,
             Edit::JournalReleased { .. } => 14,
             Edit::Clean(_) => 15,
+            Edit::JournalFile { .. } => 16,
         }
     }
 
@@ -211,6 +218,11 @@ impl Edit {
                 put_u64(out, first_lsn.0);
                 put_u64(out, end_lsn.0);
             }
+            Edit::JournalFile { set, number, size } => {
+                put_u64(out, *set);
+                put_u32(out, *number);
+                put_u64(out, *size);
+            }
             Edit::JournalReleased { set, number } => {
                 put_u64(out, *set);
                 put_u32(out, *number);
@@ -277,6 +289,7 @@ impl Edit {
             },
             14 => Edit::JournalReleased { set: body.u64()?, number: body.u32()? },
             15 => Edit::Clean(body.flag()?),
+            16 => Edit::JournalFile { set: body.u64()?, number: body.u32()?, size: body.u64()? },
             _ => return Err(EditError::Unsupported(format!("this build does not know manifest edits of kind {kind}"))),
         };
         if body.left() == 0 { Ok(edit) } else { Err(EditError::Damaged) }

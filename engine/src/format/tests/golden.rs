@@ -158,26 +158,26 @@ fn journal() {
     let watermark =
         WatermarkEntry { partition: partition(7, 4), generation: Generation(6), position: 8192, offset: 77 };
 
-    let mut bytes = vec![0xa5; 3 * SECTOR_SIZE];
-    let (sector, rest) = bytes.split_at_mut(SECTOR_SIZE);
-    header.encode(sector);
+    let mut bytes = vec![0xa5; 4 * SECTOR_SIZE];
+    let (headers, rest) = bytes.split_at_mut(2 * SECTOR_SIZE);
+    headers.chunks_exact_mut(SECTOR_SIZE).for_each(|sector| header.encode(sector));
     let (first, second) = rest.split_at_mut(SECTOR_SIZE);
     let mut builder = WriteBuilder::new(first, 5);
     builder.range(range, &frames[..40]);
     builder.more(&frames[40..96]);
     builder.watermark(watermark);
     builder.range(other, &frames[96..104]);
-    assert_eq!(builder.finish(JOURNAL, Lsn(1000), Lsn(999), 4096), SECTOR_SIZE);
-    assert_eq!(WriteBuilder::new(second, 0).finish(JOURNAL, Lsn(1001), Lsn(1000), 8192), SECTOR_SIZE);
+    assert_eq!(builder.finish(JOURNAL, Lsn(1000), Lsn(999), 8192), SECTOR_SIZE);
+    assert_eq!(WriteBuilder::new(second, 0).finish(JOURNAL, Lsn(1001), Lsn(1000), 12_288), SECTOR_SIZE);
     assert_golden("journal.bin", &bytes);
 
     assert_eq!(JournalHeader::parse(&bytes), Ok(header));
-    let write = journal::parse(&bytes[4096..], JOURNAL, Lsn(1000), 4096).expect("the write is whole");
+    let write = journal::parse(&bytes[8192..], JOURNAL, Lsn(1000), 8192).expect("the write is whole");
     assert_eq!(write.watermarks().collect::<Vec<_>>(), [watermark]);
     let ranges: Vec<_> = write.ranges().collect();
     assert_eq!(ranges, [range, RangeEntry { at: 96, ..other }]);
     assert_eq!((write.payload(&ranges[0]), write.payload(&ranges[1])), (&frames[..96], &frames[96..104]));
-    assert!(journal::parse(&bytes[8192..], JOURNAL, Lsn(1001), 8192).is_ok());
+    assert!(journal::parse(&bytes[12_288..], JOURNAL, Lsn(1001), 12_288).is_ok());
 }
 
 fn edits() -> Vec<Edit> {
@@ -229,6 +229,7 @@ fn edits() -> Vec<Edit> {
             end_lsn: Lsn(1002),
         },
         Edit::JournalReleased { set: 4, number: 8 },
+        Edit::JournalFile { set: 4, number: 9, size: 1 << 20 },
         Edit::Clean(false),
         Edit::Clean(true),
     ]

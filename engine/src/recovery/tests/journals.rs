@@ -1,9 +1,10 @@
 //! Steps 2 and 3.
 
-use super::world::{World, load, open, recover_disk};
+use super::world::{OPTIONS, World, load, open, recover_disk};
 use crate::error::ErrorKind;
 use crate::format::segment::SEGMENT_DATA_START;
 use crate::ids::{Generation, PartitionId, TopicId};
+use crate::limits::SECTOR;
 use crate::manifest::{MetaOrder, names};
 use crate::recovery::table::Row;
 
@@ -178,7 +179,7 @@ fn a_failed_file_is_left_for_the_one_that_begins_with_the_failed_number() {
 }
 
 #[test]
-fn a_missing_file_is_damage_if_a_later_one_says_that_it_was_durable() {
+fn a_file_without_a_header_is_damage_if_a_later_one_says_that_it_was_durable() {
     let mut world = World::new();
     let mut seg = world.segment(1, 0);
     let mut first = world.journal(0, 1, 1);
@@ -189,7 +190,10 @@ fn a_missing_file_is_damage_if_a_later_one_says_that_it_was_durable() {
     let from = seg.end();
     seg.append_many(1);
     second.write(&[seg.range(from, seg.end())], &[seg.watermark(from)], 1);
-    world.disk.edit(&first.path(), |bytes| bytes[50] ^= 1);
+    world.disk.edit(&first.path(), |bytes| {
+        bytes[50] ^= 1;
+        bytes[SECTOR as usize + 50] ^= 1;
+    });
     let recovered = world.recover();
     assert_eq!(recovered.rows.of(Row::JournalFileUnreadable), 1);
     assert_eq!(recovered.damaged_journals.len(), 1);
@@ -200,12 +204,40 @@ fn a_missing_file_is_damage_if_a_later_one_says_that_it_was_durable() {
 fn a_file_ending_exactly_is_no_failure() {
     let mut world = World::new();
     let mut journal = world.journal(0, 1, 1);
-    let name = journal.path();
-    journal.write(&[], &[], 0);
-    let size = journal.position;
-    world.disk.edit(&name, |bytes| bytes.truncate(size as usize));
+    while journal.position < OPTIONS.journal_file_size {
+        journal.write(&[], &[], 0);
+    }
     let recovered = world.recover();
     assert_eq!(recovered.rows.of(Row::JournalStoppedAtFileEnd), 1);
+}
+
+/// A journal whose header rotted, or whose file was gone or cut short, was taken for one that had never been used.
+#[test]
+fn a_journal_survives_the_loss_of_a_header_and_is_missed_when_its_file_is_gone() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut journal = world.journal(0, 1, 1);
+    let start = seg.end();
+    seg.append_many(2);
+    journal.write(&[seg.range(start, seg.end())], &[], 0);
+    let name = journal.path();
+    for copy in [0, SECTOR as usize] {
+        let disk = world.disk.copy();
+        disk.edit(&name, |bytes| bytes[copy + 38] ^= 0xff);
+        assert_eq!(recover_disk(&disk).expect("recovery").partitions[&seg.id].end_offset, 2);
+    }
+    for cut in [true, false] {
+        let disk = world.disk.copy();
+        if cut {
+            disk.edit(&name, |bytes| bytes.truncate(4096));
+        } else {
+            use crate::io::Disk;
+            disk.remove(&name).expect("the file");
+        }
+        let error = recover_disk(&disk).expect_err("acknowledged records may be gone");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.message().contains(&name), "{error}");
+    }
 }
 
 #[test]
@@ -350,7 +382,7 @@ fn a_range_beyond_a_hole_is_no_data() {
     let mut journal = world.journal(0, 1, 1);
     journal.write(&[seg.range(from, seg.end())], &[seg.watermark(from)], 0);
     let (copy, journal_path) = (world.disk.copy(), journal.path());
-    copy.edit(&journal_path, |bytes| bytes[4096..8192].fill(0));
+    copy.edit(&journal_path, |bytes| bytes[8192..12_288].fill(0));
     let torn = recover_disk(&copy).expect("recovery");
     assert!(torn.partitions[&seg.id].damaged.is_empty());
 

@@ -132,7 +132,9 @@ impl World {
         };
         let mut sector = Scratch::zeroed(JOURNAL_HEADER_SIZE).expect("memory");
         header.encode(sector.bytes_mut());
-        write_full(&*file, 0, sector.bytes(), true).expect("a write");
+        for copy in [0, SECTOR] {
+            write_full(&*file, copy, sector.bytes(), true).expect("a write");
+        }
         Journal { name: number, generation, file, lsn, position: JOURNAL_DATA_START }
     }
 

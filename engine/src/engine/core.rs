@@ -93,6 +93,8 @@ impl Core {
         let begun = environment.monotonic_ns();
         let mut store = if ManifestStore::exists(&*disk)? {
             ManifestStore::load(Arc::clone(&disk), Arc::clone(&environment))?
+        } else if options.read_only {
+            return Err(Error::new(ErrorKind::NotFound, "the directory holds no store to read"));
         } else if options.create {
             ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), measure())?
         } else {
@@ -165,7 +167,7 @@ impl Core {
     }
 
     pub(crate) fn create_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
-        self.common.gate.check()?;
+        self.common.gate.check_change()?;
         name::check(name)?;
         options.check()?;
         let durability = options.durability.unwrap_or(self.default_durability);
@@ -204,7 +206,7 @@ impl Core {
     }
 
     pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
-        self.common.gate.check()?;
+        self.common.gate.check_change()?;
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let topic = topics.get(name).cloned().ok_or_else(|| not_found(name))?;
         let result = topic.state().delete();

@@ -101,6 +101,29 @@ fn in_memory(fd: RawFd) -> bool {
     asked.is_ok() && (kind == libc::TMPFS_MAGIC as u64 || kind == RAMFS_MAGIC)
 }
 
+/// As [`device_facts`], by what the kernel says of the directory's first file, and nothing tried.
+pub(super) fn facts_to_read(disk: &OsDisk) -> DeviceFacts {
+    let names = disk.list("").unwrap_or_default();
+    let file = names.iter().filter_map(|name| disk.open_fd(name, libc::O_RDONLY | libc::O_NONBLOCK).ok());
+    let asked = file.filter_map(|fd| attributes(fd.as_raw_fd()).ok().map(|attributes| (fd, attributes))).next();
+    let (direct, physical) = asked.as_ref().map_or((None, 0), |(fd, attributes)| {
+        let direct = attributes.direct.filter(|_| !in_memory(fd.as_raw_fd()));
+        (direct, physical_block(attributes.device).unwrap_or(0))
+    });
+    let alignment = SECTOR.max(physical);
+    match direct {
+        Some(direct @ 1..=SECTOR) => {
+            let reason = format!("direct: the kernel states an alignment of {direct} bytes; only read, so not tried");
+            DeviceFacts { alignment, direct_io: true, reason }
+        }
+        _ => {
+            let reason =
+                String::from("buffered: only read, and the kernel states no alignment that direct I/O can have");
+            DeviceFacts { alignment, direct_io: false, reason }
+        }
+    }
+}
+
 pub(super) fn device_facts(disk: &OsDisk) -> DeviceFacts {
     let buffered = |alignment: u64, reason: String| DeviceFacts { alignment, direct_io: false, reason };
     let asked = temporary(disk).and_then(|fd| attributes(fd.as_raw_fd()).map(|attributes| (fd, attributes)));

@@ -35,6 +35,18 @@ pub fn run(program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}: {said}", output.status);
 }
 
+/// Runs a program until it succeeds; whether it did within some seconds.
+fn patiently(program: &str, arguments: &[&str]) -> bool {
+    (0..200).any(|_| {
+        let status = Command::new(program).args(arguments).stderr(Stdio::null()).status();
+        let done = status.is_ok_and(|status| status.success());
+        if !done {
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        done
+    })
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
@@ -98,25 +110,19 @@ impl Mounted {
         run("mount", &["-t", &self.kind, "-o", &options, text(&self.image()), text(&self.path())]);
     }
 
-    /// Mounts it anew with other options.
+    /// Changes the options of the mount. Waits as [`unmount`](Mounted::unmount) does.
     ///
     /// # Panics
     /// If that fails.
     pub fn remount(&self, options: &str) {
-        run("mount", &["-o", &format!("remount,{options}"), text(&self.path())]);
+        let options = format!("remount,{options}");
+        assert!(patiently("mount", &["-o", &options, text(&self.path())]), "{options} is refused");
     }
 
     /// Unmounts; waits for the kernel, which takes a ring apart in its own time and only then lets go of the files that
     /// were registered. Whether it did.
     pub fn unmount(&self) -> bool {
-        (0..200).any(|_| {
-            let done = Command::new("umount").arg(self.path()).stderr(Stdio::null()).status();
-            let done = done.is_ok_and(|status| status.success());
-            if !done {
-                std::thread::sleep(Duration::from_millis(25));
-            }
-            done
-        })
+        patiently("umount", &[text(&self.path())])
     }
 
     fn image(&self) -> PathBuf {

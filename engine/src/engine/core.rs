@@ -14,7 +14,7 @@ use crate::gate::{Gate, closed};
 use crate::ids::{DurablePrimitive, Generation, PartitionId};
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
-use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SEGMENT_MIN};
+use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
 use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore};
 use crate::partition::{Partition, PartitionStart};
 use crate::reader::Lender;
@@ -271,12 +271,13 @@ fn shard_config(
         Block::take(pool, Share::Reserve, Generation(0), 0, JOURNAL_WRITE_MAX)
             .ok_or_else(|| Error::new(ErrorKind::NoMemory, "the system has no memory for the journal's staging"))
     });
+    let segment_size = options.segment_size / SECTOR * SECTOR;
     Ok(ShardConfig {
         identity,
         journal_files: JOURNAL_FILES,
         staging: staging.collect::<Result<Vec<_>>>()?,
-        first_segment: FIRST_SEGMENT.clamp(SEGMENT_MIN, options.segment_size),
-        largest_segment: options.segment_size,
+        first_segment: FIRST_SEGMENT.clamp(SEGMENT_MIN, segment_size),
+        largest_segment: segment_size,
         depth: DEPTH,
         environment: Arc::clone(environment),
         keeper,

@@ -62,6 +62,9 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         true => StoreLock::acquire_shared(&disk, options.lock_timeout)?,
         false => StoreLock::acquire(&disk, options.lock_timeout)?,
     };
+    if !options.read_only {
+        disk.facts().check().map_err(|e| e.context(path.display()))?;
+    }
     let own: Arc<dyn Disk> = Arc::clone(&disk) as Arc<dyn Disk>;
     let ground_disk = if options.read_only { Arc::new(ReadOnlyDisk::new(own)) } else { own };
     let environment: Arc<dyn Environment> = Arc::new(OsEnvironment);

@@ -108,7 +108,7 @@ impl Options {
         self
     }
 
-    /// The largest segment file, in bytes: 64 KiB to 8 GiB; 256 MiB by default. Partitions with little traffic use
+    /// The largest segment file, in bytes: 64 KiB to 8 GiB, rounded down to 4 KiB; 256 MiB by default. Partitions with little traffic use
     /// smaller ones; a batch that does not fit gets a larger one of its own.
     pub fn segment_size(mut self, bytes: u64) -> Options {
         self.segment_size = bytes;

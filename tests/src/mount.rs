@@ -56,6 +56,8 @@ pub struct Mounted {
     dir: tempfile::TempDir,
     kind: String,
     options: String,
+    /// A loop device of its own, where one with other blocks was asked for.
+    device: Option<String>,
 }
 
 impl Mounted {
@@ -79,7 +81,7 @@ impl Mounted {
     pub fn with(kind: &str, mib: u32, make: &[&str], options: &str) -> Mounted {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("mnt")).expect("a mount point");
-        let mounted = Mounted { dir, kind: kind.to_owned(), options: options.to_owned() };
+        let mounted = Mounted { dir, kind: kind.to_owned(), options: options.to_owned(), device: None };
         match kind {
             "tmpfs" => run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs", text(&mounted.path())]),
             "overlay" => {
@@ -101,11 +103,48 @@ impl Mounted {
         mounted
     }
 
+    /// Makes and mounts one on a loop device whose blocks have so many bytes.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn with_blocks(kind: &str, mib: u32, block: u32) -> Mounted {
+        let dir = tempfile::tempdir().expect("a directory");
+        let image = dir.path().join("image");
+        let file = std::fs::File::create(&image).expect("an image");
+        file.set_len(u64::from(mib) << 20).expect("a sparse image");
+        Mounted::over(dir, kind, &image, block)
+    }
+
+    /// Makes and mounts one on a loop device over a file that somebody else keeps.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn on(kind: &str, image: &Path) -> Mounted {
+        Mounted::over(tempfile::tempdir().expect("a directory"), kind, image, 512)
+    }
+
+    fn over(dir: tempfile::TempDir, kind: &str, image: &Path, block: u32) -> Mounted {
+        std::fs::create_dir(dir.path().join("mnt")).expect("a mount point");
+        let mut mounted = Mounted { dir, kind: kind.to_owned(), options: String::new(), device: None };
+        let mut set_up = Command::new("losetup");
+        set_up.args(["--find", "--show", "--sector-size", &block.to_string()]).arg(image);
+        let output = set_up.output().expect("losetup");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let device = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        mounted.device = Some(device.clone());
+        run(&format!("mkfs.{kind}"), &["-q", &device]);
+        mounted.mount();
+        mounted
+    }
+
     /// Mounts the image, again after [`unmount`](Mounted::unmount).
     ///
     /// # Panics
     /// If that fails.
     pub fn mount(&self) {
+        if let Some(device) = &self.device {
+            return run("mount", &["-t", &self.kind, device, text(&self.path())]);
+        }
         let options = format!("loop{}{}", if self.options.is_empty() { "" } else { "," }, self.options);
         run("mount", &["-t", &self.kind, "-o", &options, text(&self.image()), text(&self.path())]);
     }
@@ -155,11 +194,22 @@ impl Mounted {
     }
 }
 
-impl Drop for Mounted {
-    fn drop(&mut self) {
+impl Mounted {
+    /// Unmounts it, and ends its loop device. Dropping does the same.
+    pub fn take_down(&mut self) {
         let mounted = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         if mounted.contains(text(&self.path())) && !self.unmount() {
             eprintln!("{} is still busy, and stays mounted", self.path().display());
         }
+        if let Some(device) = self.device.take() {
+            // Goes by itself once nothing is mounted on it.
+            let _ = Command::new("losetup").args(["--detach", &device]).status();
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.take_down();
     }
 }

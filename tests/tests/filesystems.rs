@@ -128,7 +128,10 @@ fn suite(kind: &str) {
         return;
     }
     let _alone = SERIAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mounted = Mounted::new(kind, 400);
+    suite_on(kind, &Mounted::new(kind, 400));
+}
+
+fn suite_on(kind: &str, mounted: &Mounted) {
     let store = mounted.store();
     for (round, runtime) in [Runtime::Auto, Runtime::Posix].into_iter().enumerate() {
         let engine = open(&store, runtime);
@@ -150,7 +153,7 @@ fn suite(kind: &str) {
         engine.close().expect("a clean close");
     }
 
-    read_only_mount(&mounted, &acknowledged);
+    read_only_mount(mounted, &acknowledged);
     damage(&store);
 }
 
@@ -187,6 +190,17 @@ fn damage(store: &Path) {
 #[test]
 fn the_same_on_ext4() {
     suite("ext4");
+}
+
+/// A device of larger blocks than usual: direct transfers of less are refused by the kernel.
+#[test]
+fn the_same_on_blocks_of_4096_bytes() {
+    if !mount::permitted() {
+        return;
+    }
+    let _alone = SERIAL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mounted = Mounted::with_blocks("ext4", 400, 4096);
+    suite_on("ext4 on blocks of 4096 bytes", &mounted);
 }
 
 #[test]

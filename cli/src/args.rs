@@ -29,6 +29,10 @@ struct GlobalArgs {
     /// What moves bytes to and from the device
     #[arg(long, value_enum, global = true, default_value_t = Runtime::Auto)]
     runtime: Runtime,
+    /// Change nothing in the store's directory; for consume, topic list, topic describe, verify, dump and info. Several
+    /// may read a store so at once, while nobody has it open otherwise
+    #[arg(long, global = true)]
+    read_only: bool,
     /// Report as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -39,6 +43,7 @@ pub(crate) struct Global {
     pub(crate) dir: PathBuf,
     pub(crate) memory_budget: Option<u64>,
     pub(crate) runtime: Runtime,
+    pub(crate) read_only: bool,
     pub(crate) json: bool,
 }
 
@@ -67,6 +72,13 @@ pub(crate) enum Command {
     Dump(Dump),
     /// Show the store, the runtime in use, and how writes are made durable
     Info,
+}
+
+impl Command {
+    /// Whether it changes the store.
+    fn changes(&self) -> bool {
+        matches!(self, Command::Import(_) | Command::Topic(TopicCommand::Delete { .. }))
+    }
 }
 
 #[derive(Args)]
@@ -164,8 +176,12 @@ pub(crate) fn parse() -> Parsed {
         let missing = "the store is missing: name its directory with --dir DIR";
         Cli::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
     };
-    let GlobalArgs { memory_budget, runtime, json, .. } = cli.global;
-    Parsed { global: Global { dir, memory_budget, runtime, json }, command: cli.command }
+    let GlobalArgs { memory_budget, runtime, read_only, json, .. } = cli.global;
+    if read_only && cli.command.changes() {
+        let conflict = "--read-only belongs to commands that only read; import and topic delete change the store";
+        Cli::command().error(ErrorKind::ArgumentConflict, conflict).exit()
+    }
+    Parsed { global: Global { dir, memory_budget, runtime, read_only, json }, command: cli.command }
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

@@ -21,6 +21,8 @@ struct Report {
     direct_io: bool,
     direct_io_reason: String,
     memory_budget: u64,
+    open_files: u32,
+    read_only: bool,
     clean: bool,
     recovery_seconds: f64,
     damaged: Vec<String>,
@@ -43,6 +45,8 @@ pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
         direct_io: info.direct_io,
         direct_io_reason: info.direct_io_reason,
         memory_budget: info.memory_budget,
+        open_files: info.open_files,
+        read_only: info.read_only,
         clean: info.recovery.clean,
         recovery_seconds: info.recovery.duration.as_secs_f64(),
         damaged: info.recovery.damaged.iter().map(ToString::to_string).collect(),
@@ -63,6 +67,7 @@ impl Report {
             ("direct I/O", format!("{}: {}", if self.direct_io { "yes" } else { "no" }, self.direct_io_reason)),
             ("alignment", format!("{} B", self.alignment)),
             ("memory budget", size::show(self.memory_budget)),
+            ("open files", format!("{} segment files at most", self.open_files)),
             ("last closed", format!("{closed}; recovery took {:.3} s", self.recovery_seconds)),
         ];
         for (name, found) in

@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Panic = 18,
     /// The topic was deleted.
     Deleted = 19,
+    /// The store was opened to be read only, and the call would change it.
+    ReadOnly = 20,
 }
 
 /// Offsets of a partition that acknowledged data is missing from: `start..end`.

@@ -6,13 +6,31 @@ use crate::sync::{AtomicBool, Ordering};
 /// Shut once, by close. Asked at every entry.
 pub(crate) struct Gate {
     closed: AtomicBool,
+    /// Whether the store is only read.
+    read_only: bool,
     /// Tells whether this is a forked child, where there are processes.
     forked: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Gate {
     pub(crate) fn new(forked: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Gate {
-        Gate { closed: AtomicBool::new(false), forked }
+        Gate { closed: AtomicBool::new(false), read_only: false, forked }
+    }
+
+    /// A gate that refuses what would change the store, if it is only read.
+    pub(crate) fn read_only(self, read_only: bool) -> Gate {
+        Gate { read_only, ..self }
+    }
+
+    /// As [`check`](Gate::check), for a call that would change the store.
+    #[inline]
+    pub(crate) fn check_change(&self) -> Result<()> {
+        self.check()?;
+        if self.read_only {
+            let message = "the store was opened to be read only: it takes no appends and no changes of topics";
+            return Err(Error::new(ErrorKind::ReadOnly, message));
+        }
+        Ok(())
     }
 
     /// Refuses a call after close, and in a forked child.

@@ -49,6 +49,10 @@ pub const SEGMENT_MAX: u64 = 8 << 30;
 pub const SEGMENT_MIN: u64 = 64 << 10;
 /// Shards of one engine.
 pub const SHARDS_MAX: u32 = 64;
+/// The fewest segment files that an option may have kept open.
+pub const OPEN_FILES_MIN: u32 = 16;
+/// The most.
+pub const OPEN_FILES_MAX: u32 = 1 << 20;
 /// The smallest memory budget. Bytes.
 pub const MEMORY_BUDGET_MIN: u64 = 64 << 20;
 /// The largest memory budget. Bytes.

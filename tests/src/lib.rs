@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod ledger;
+pub mod mount;
 
 /// The README, whose examples are compiled and run with those of the documentation.
 #[cfg(doctest)]

@@ -69,3 +69,22 @@ fn info_tells_the_runtime_and_why() {
         assert!(text.contains(name), "{text}");
     }
 }
+
+#[test]
+fn reading_commands_change_nothing_when_asked() {
+    let bench = Bench::new();
+    bench.import("t", b"a\nb\n");
+    let root = std::fs::read(bench.store().join("MANIFEST")).expect("readable");
+    assert_eq!(bench.ok(&["consume", "--topic", "t", "--read-only"]), "a\nb\n");
+    assert_eq!(bench.json(&["topic", "list", "--read-only"])[0]["offsets"], 2);
+    assert_eq!(bench.json(&["topic", "describe", "t", "--read-only"])["partitions"][0]["high_watermark"], 2);
+    assert_eq!(bench.json(&["verify", "--read-only"])["records"], 2);
+    assert!(bench.ok(&["dump", "t", "--partition", "0", "--read-only"]).contains("data"));
+    assert_eq!(bench.json(&["info", "--read-only"])["read_only"], true);
+    assert_eq!(std::fs::read(bench.store().join("MANIFEST")).expect("readable"), root, "not one commit was made");
+    for args in [&["topic", "delete", "t", "--read-only"][..], &["import", "-", "--topic", "t", "--read-only"]] {
+        let ran = bench.run(args);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains("--read-only"), "{}", ran.err);
+    }
+}

@@ -14,7 +14,7 @@ use crate::gate::{Gate, closed};
 use crate::ids::{DurablePrimitive, Generation, PartitionId};
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
-use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SEGMENT_MIN};
+use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
 use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore};
 use crate::partition::{Partition, PartitionStart};
 use crate::reader::Lender;
@@ -93,6 +93,8 @@ impl Core {
         let begun = environment.monotonic_ns();
         let mut store = if ManifestStore::exists(&*disk)? {
             ManifestStore::load(Arc::clone(&disk), Arc::clone(&environment))?
+        } else if options.read_only {
+            return Err(Error::new(ErrorKind::NotFound, "the directory holds no store to read"));
         } else if options.create {
             ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), measure())?
         } else {
@@ -165,7 +167,7 @@ impl Core {
     }
 
     pub(crate) fn create_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
-        self.common.gate.check()?;
+        self.common.gate.check_change()?;
         name::check(name)?;
         options.check()?;
         let durability = options.durability.unwrap_or(self.default_durability);
@@ -204,7 +206,7 @@ impl Core {
     }
 
     pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {
-        self.common.gate.check()?;
+        self.common.gate.check_change()?;
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let topic = topics.get(name).cloned().ok_or_else(|| not_found(name))?;
         let result = topic.state().delete();
@@ -269,12 +271,13 @@ fn shard_config(
         Block::take(pool, Share::Reserve, Generation(0), 0, JOURNAL_WRITE_MAX)
             .ok_or_else(|| Error::new(ErrorKind::NoMemory, "the system has no memory for the journal's staging"))
     });
+    let segment_size = options.segment_size / SECTOR * SECTOR;
     Ok(ShardConfig {
         identity,
         journal_files: JOURNAL_FILES,
         staging: staging.collect::<Result<Vec<_>>>()?,
-        first_segment: FIRST_SEGMENT.clamp(SEGMENT_MIN, options.segment_size),
-        largest_segment: options.segment_size,
+        first_segment: FIRST_SEGMENT.clamp(SEGMENT_MIN, segment_size),
+        largest_segment: segment_size,
         depth: DEPTH,
         environment: Arc::clone(environment),
         keeper,

@@ -33,6 +33,10 @@ pub struct Info {
     pub direct_io_reason: String,
     /// All memory that grows with load. Bytes.
     pub memory_budget: u64,
+    /// Segment files that stay open at most, beside those in use at the moment.
+    pub open_files: u32,
+    /// Whether the store is only read.
+    pub read_only: bool,
     /// Bytes that the store can still grow by, if the file system says.
     pub free_space: Option<u64>,
     /// What opening found.

@@ -11,8 +11,8 @@ use crate::gate::Gate;
 use crate::ids::DurablePrimitive;
 use crate::io::fork::ForkGuard;
 use crate::io::lock::StoreLock;
-use crate::io::os::{OsDisk, OsEnvironment};
-use crate::io::{Disk, Environment};
+use crate::io::os::{OsDisk, OsEnvironment, open_files_default, open_files_limit};
+use crate::io::{Disk, Environment, ReadOnlyDisk};
 use crate::manifest::{MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse};
 use crate::runtime::{Choice, DeviceMemory, Doorbell, Helper, Running, Settings, Thread, start};
 use crate::topic::Metadata;
@@ -28,6 +28,7 @@ pub(super) struct Host {
     durable_reason: String,
     shards: u32,
     memory_budget: u64,
+    read_only: bool,
     guard: ForkGuard,
     /// Taken by close.
     threads: Mutex<Option<Threads>>,
@@ -51,17 +52,30 @@ impl Metadata for Orders {
 pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
     options.check()?;
     let guard = ForkGuard::new();
-    let disk = Arc::new(OsDisk::open(path, options.create, options.trust_shared_directory)?);
-    let lock = StoreLock::acquire(&disk, options.lock_timeout)?;
+    let open_files = options.open_files_within(open_files_limit())?;
+    let disk = Arc::new(match options.read_only {
+        true => OsDisk::open_to_read(path, options.trust_shared_directory)?,
+        false => OsDisk::open(path, options.create, options.trust_shared_directory)?,
+    });
+    disk.set_open_files(open_files.unwrap_or_else(open_files_default));
+    let lock = match options.read_only {
+        true => StoreLock::acquire_shared(&disk, options.lock_timeout)?,
+        false => StoreLock::acquire(&disk, options.lock_timeout)?,
+    };
+    if !options.read_only {
+        disk.facts().check().map_err(|e| e.context(path.display()))?;
+    }
+    let own: Arc<dyn Disk> = Arc::clone(&disk) as Arc<dyn Disk>;
+    let ground_disk = if options.read_only { Arc::new(ReadOnlyDisk::new(own)) } else { own };
     let environment: Arc<dyn Environment> = Arc::new(OsEnvironment);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let shards = shards_for(options.shards, cores);
     let reason = Mutex::new(String::from("chosen when the store was created"));
     let ground = Ground {
-        disk: Arc::clone(&disk) as Arc<dyn Disk>,
+        disk: ground_disk,
         environment: Arc::clone(&environment),
         memory: Box::new(DeviceMemory::new()),
-        gate: Gate::new(Some(Box::new(move || guard.forked()))),
+        gate: Gate::new(Some(Box::new(move || guard.forked()))).read_only(options.read_only),
         shards,
     };
     let measure = || {
@@ -100,6 +114,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         disk,
         shards,
         memory_budget: options.memory_budget,
+        read_only: options.read_only,
         guard,
         threads: Mutex::new(Some(Threads { running, helper, lock })),
     };
@@ -128,6 +143,8 @@ impl Host {
             direct_io: facts.direct_io,
             direct_io_reason: facts.reason.clone(),
             memory_budget: self.memory_budget,
+            open_files: self.disk.open_files(),
+            read_only: self.read_only,
             free_space: self.disk.free_space().ok(),
             recovery: core.recovery().clone(),
         }
@@ -153,6 +170,9 @@ impl Host {
         } else {
             // What is in flight holds the lock, through its ring, for as long as it takes.
             drop(lock);
+        }
+        if self.read_only {
+            return Ok(());
         }
         match closed.map_err(|error| error.context("closing the store"))? {
             MetaDone::Closed { clean: false } => {

@@ -5,7 +5,9 @@ use core::time::Duration;
 
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{MEMORY_BUDGET_MAX, MEMORY_BUDGET_MIN, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX};
+use crate::limits::{
+    MEMORY_BUDGET_MAX, MEMORY_BUDGET_MIN, OPEN_FILES_MAX, OPEN_FILES_MIN, SEGMENT_MAX, SEGMENT_MIN, SHARDS_MAX,
+};
 
 /// What moves bytes between memory and files. The guarantees are the same with each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,6 +64,8 @@ pub struct Options {
     pub(crate) create: bool,
     pub(crate) lock_timeout: Duration,
     pub(crate) trust_shared_directory: bool,
+    pub(crate) open_files: Option<u32>,
+    pub(crate) read_only: bool,
 }
 
 impl Options {
@@ -83,6 +87,8 @@ impl Default for Options {
             create: true,
             lock_timeout: crate::io::lock::PATIENCE,
             trust_shared_directory: false,
+            open_files: None,
+            read_only: false,
         }
     }
 }
@@ -102,7 +108,7 @@ impl Options {
         self
     }
 
-    /// The largest segment file, in bytes: 64 KiB to 8 GiB; 256 MiB by default. Partitions with little traffic use
+    /// The largest segment file, in bytes: 64 KiB to 8 GiB, rounded down to 4 KiB; 256 MiB by default. Partitions with little traffic use
     /// smaller ones; a batch that does not fit gets a larger one of its own.
     pub fn segment_size(mut self, bytes: u64) -> Options {
         self.segment_size = bytes;
@@ -148,8 +154,29 @@ impl Options {
         self
     }
 
+    /// How many segment files stay open at most, beside those that are read or written at the moment: 16 to 1,048,576,
+    /// and no more than the process may open (`ulimit -n`). By default a quarter of that limit, at most 4,096. The least
+    /// recently used are closed, and opened again when they are needed.
+    pub fn open_files(mut self, most: u32) -> Options {
+        self.open_files = Some(most);
+        self
+    }
+
+    /// Whether the store is only read; off by default. Then nothing in its directory is changed, which may lie on a
+    /// read-only file system or belong to somebody else; appends and changes of topics fail with
+    /// [`ErrorKind::ReadOnly`]. Several processes may have a store open so at once, and no other may have it open for
+    /// writing meanwhile. What a crash left is recovered in memory, at every such open anew: beside the memory budget
+    /// that takes what the journal held, at most 64 MiB for each shard that wrote it. The directory needs its `LOCK`.
+    pub fn read_only(mut self, read_only: bool) -> Options {
+        self.read_only = read_only;
+        self
+    }
+
     /// Refuses what is out of range.
     pub(crate) fn check(&self) -> Result<()> {
+        if let Some(files) = self.open_files {
+            within("open_files", u64::from(files), u64::from(OPEN_FILES_MIN), u64::from(OPEN_FILES_MAX))?;
+        }
         if let Some(shards) = self.shards {
             within("shards", u64::from(shards), 1, u64::from(SHARDS_MAX))?;
         }
@@ -157,6 +184,18 @@ impl Options {
         within("segment_size", self.segment_size, SEGMENT_MIN, SEGMENT_MAX)?;
         let ms = u64::try_from(self.lock_timeout.as_millis()).unwrap_or(u64::MAX);
         within("lock_timeout (ms)", ms, 0, 3_600_000)
+    }
+}
+
+impl Options {
+    /// The most segment files to keep open, where the process may have `limit` descriptors.
+    pub(crate) fn open_files_within(&self, limit: u64) -> Result<Option<u32>> {
+        let Some(files) = self.open_files.filter(|files| u64::from(*files) > limit) else { return Ok(self.open_files) };
+        let message = format!(
+            "option open_files is {files}; allowed are {OPEN_FILES_MIN} to {limit}, the process's limit on open files \
+             (ulimit -n)"
+        );
+        Err(Error::new(ErrorKind::InvalidArgument, message))
     }
 }
 
@@ -194,6 +233,13 @@ mod tests {
         assert!(refused(&base().segment_size((64 << 10) - 1)).contains("segment_size"));
         assert!(base().segment_size(64 << 10).check().is_ok() && base().segment_size(8 << 30).check().is_ok());
         refused(&base().segment_size((8 << 30) + 1));
+
+        assert_eq!(refused(&base().open_files(15)), "option open_files is 15; allowed are 16 to 1048576");
+        assert!(base().open_files(16).check().is_ok() && base().open_files(1 << 20).check().is_ok());
+        assert!(refused(&base().open_files((1 << 20) + 1)).contains("open_files"));
+        assert_eq!(base().open_files(64).open_files_within(64), Ok(Some(64)));
+        let above = base().open_files(65).open_files_within(64).expect_err("above the limit");
+        assert!(above.message().starts_with("option open_files is 65; allowed are 16 to 64"), "{above}");
 
         assert!(base().lock_timeout(Duration::ZERO).check().is_ok());
         assert!(refused(&base().lock_timeout(Duration::MAX)).contains("lock_timeout"));

@@ -20,26 +20,49 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct StoreLock {
     fd: GuardedFd,
-    _claim: StoreClaim,
+    /// None for one that is shared.
+    _claim: Option<StoreClaim>,
+}
+
+/// How a store is locked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Nobody else has it.
+    Own,
+    /// Others may have it so too, and nobody writes.
+    Share,
 }
 
 impl StoreLock {
     /// Takes the lock, waiting up to `patience` for a dead owner's last writes.
     pub(crate) fn acquire(disk: &OsDisk, patience: Duration) -> Result<StoreLock> {
+        StoreLock::take(disk, patience, Mode::Own)
+    }
+
+    /// Takes a lock that excludes those who write, and is shared with those who only read. Writes nothing.
+    pub(crate) fn acquire_shared(disk: &OsDisk, patience: Duration) -> Result<StoreLock> {
+        StoreLock::take(disk, patience, Mode::Share)
+    }
+
+    fn take(disk: &OsDisk, patience: Duration, mode: Mode) -> Result<StoreLock> {
         let begin = Instant::now();
         let mut pause = Duration::from_millis(2);
         loop {
             let cannot = |e: io::Error| Error::os(format_args!("cannot lock the store {}", disk.path().display()), &e);
-            let fd = GuardedFd::open(|| open_lock_file(disk)).map_err(cannot)?;
+            let fd = GuardedFd::open(|| open_lock_file(disk, mode)).map_err(cannot)?;
             let store = identity(fd.raw()).map_err(cannot)?;
-            let Some(claim) = StoreClaim::take(store) else {
+            let claim = (mode == Mode::Own).then(|| StoreClaim::take(store));
+            if claim.as_ref().is_some_and(Option::is_none) {
                 return Err(held(disk, &format!("this process ({})", std::process::id())));
-            };
+            }
+            let how = if mode == Mode::Own { libc::LOCK_EX } else { libc::LOCK_SH };
             // SAFETY: no memory is handed over.
-            match check(unsafe { libc::flock(fd.raw(), libc::LOCK_EX | libc::LOCK_NB) }) {
+            match check(unsafe { libc::flock(fd.raw(), how | libc::LOCK_NB) }) {
                 Ok(_) if still_named(disk, store) => {
-                    write_holder(fd.raw());
-                    return Ok(StoreLock { fd, _claim: claim });
+                    if mode == Mode::Own {
+                        write_holder(fd.raw());
+                    }
+                    return Ok(StoreLock { fd, _claim: claim.flatten() });
                 }
                 // Somebody replaced the file: the lock is on one that no other engine would see.
                 Ok(_) => {}
@@ -47,7 +70,8 @@ impl StoreLock {
                 Err(e) => return Err(cannot(e)),
             }
             if begin.elapsed() >= patience {
-                return Err(held(disk, &holder(fd.raw())));
+                let by = readers(fd.raw(), store).unwrap_or_else(|| holder(fd.raw()));
+                return Err(held(disk, &by));
             }
             drop((fd, claim));
             std::thread::sleep(pause.min(patience.saturating_sub(begin.elapsed())));
@@ -70,7 +94,10 @@ impl StoreLock {
     }
 }
 
-fn open_lock_file(disk: &OsDisk) -> io::Result<OwnedFd> {
+fn open_lock_file(disk: &OsDisk, mode: Mode) -> io::Result<OwnedFd> {
+    if mode == Mode::Share {
+        return disk.open_fd(NAME, libc::O_RDONLY | libc::O_NONBLOCK);
+    }
     match disk.open_fd(NAME, libc::O_RDWR | libc::O_NONBLOCK) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => match disk.create_fd(NAME, libc::O_RDWR) {
             // Another opener was faster.
@@ -102,6 +129,32 @@ fn write_holder(fd: RawFd) {
     let text = format!("{:<width$}\n", std::process::id(), width = RECORD_SIZE - 1);
     // SAFETY: pointer and length are those of a live string.
     unsafe { libc::pwrite64(fd, text.as_ptr().cast(), text.len(), 0) };
+}
+
+/// Those who have the store open to read it, if that is who holds the lock.
+fn readers(fd: RawFd, store: (u64, u64)) -> Option<String> {
+    // SAFETY: no memory is handed over. What it takes, the descriptor's end gives back.
+    check(unsafe { libc::flock(fd, libc::LOCK_SH | libc::LOCK_NB) }).ok()?;
+    let (device, file) = store;
+    let name = format!("{:02x}:{:02x}:{file}", libc::major(device), libc::minor(device));
+    let own = std::process::id().to_string();
+    let mut numbers: Vec<String> = Vec::new();
+    for line in std::fs::read_to_string("/proc/locks").unwrap_or_default().lines() {
+        // Number, kind, how, READ or WRITE, process, file, and the range.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [_, "FLOCK", _, "READ", process, of, ..] = words[..]
+            && of == name
+            && !numbers.iter().any(|number| number == process)
+        {
+            numbers.push(process.to_owned());
+        }
+    }
+    // The lock that was just taken is in the list as well.
+    if numbers.len() > 1 {
+        numbers.retain(|number| *number != own);
+    }
+    let who = if numbers.is_empty() { String::from("others") } else { format!("process {}", numbers.join(", ")) };
+    Some(format!("{who}, to be read only"))
 }
 
 /// Who holds the lock, as far as it can be told.

@@ -12,12 +12,15 @@ pub(crate) mod fork;
 pub(crate) mod lock;
 mod op;
 pub(crate) mod os;
+mod read_only;
 pub(crate) mod signal;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use eventfd::EventFd;
 pub(crate) use op::{Completion, InFlight, Op, OpKind, Progress};
+pub(crate) use os::Descriptor;
+pub(crate) use read_only::ReadOnlyDisk;
 
 use std::io;
 use std::sync::Arc;
@@ -37,6 +40,11 @@ pub(crate) enum OpenMode {
 /// follow a symbolic link.
 pub(crate) trait Disk: Send + Sync {
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+    /// As [`open`](Disk::open), for one of the files that a store has many of and that are not renamed while they are
+    /// open: while nobody reads or writes it, its descriptor may be closed, and opened again later.
+    fn open_one_of_many(&self, path: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        self.open(path, mode)
+    }
     /// Creates one directory. An existing one is `AlreadyExists`.
     fn create_dir(&self, path: &str) -> io::Result<()>;
     /// Names in a directory, sorted; `""` is the store itself.
@@ -66,8 +74,10 @@ pub(crate) trait File: Send + Sync {
     /// Cuts or extends the file.
     fn set_size(&self, size: u64) -> io::Result<()>;
     fn size(&self) -> io::Result<u64>;
-    /// The descriptor, for a ring. `None` where there is none (simulation).
-    fn raw_fd(&self) -> Option<i32>;
+    /// The descriptor, for one operation of this kind through a ring. Unsupported where there is none (simulation).
+    fn descriptor(&self, _kind: OpKind) -> io::Result<Descriptor> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Time and chance, injected.

@@ -201,9 +201,6 @@ mod tests {
         fn size(&self) -> io::Result<u64> {
             Ok(self.0)
         }
-        fn raw_fd(&self) -> Option<i32> {
-            None
-        }
     }
 
     const WRITE: OpKind = OpKind::Write { durable: true };

@@ -240,10 +240,6 @@ impl File for MemoryFile {
         self.ask("size")?;
         Ok(self.bytes().len() as u64)
     }
-
-    fn raw_fd(&self) -> Option<i32> {
-        None
-    }
 }
 
 /// Time that stands still, and numbers that are different each time.

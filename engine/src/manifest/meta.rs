@@ -327,7 +327,7 @@ impl MetaStore {
         let recycled = self.pool.take(&*disk, size, path)?;
         let mut generation = Generation(self.manifest.environment().random());
         let file = if recycled {
-            let file = disk.open(path, OpenMode::Write).map_err(failed)?;
+            let file = disk.open_one_of_many(path, OpenMode::Write).map_err(failed)?;
             if bugs::active(Bug::RecycleSameGeneration) {
                 let mut sector = Scratch::zeroed(SEGMENT_HEADER_SIZE)?;
                 read_full(&*file, 0, sector.bytes_mut()).map_err(failed)?;
@@ -337,7 +337,7 @@ impl MetaStore {
         } else {
             // Nobody's: the manifest does not name it, or this sequence would not be free.
             crate::manifest::store::remove_if_exists(&*disk, path)?;
-            let file = disk.open(path, OpenMode::CreateNew).map_err(failed)?;
+            let file = disk.open_one_of_many(path, OpenMode::CreateNew).map_err(failed)?;
             file.reserve(size).map_err(failed)?;
             file.sync().map_err(failed)?;
             file
@@ -448,7 +448,7 @@ impl MetaStore {
         {
             return Ok(file);
         }
-        let opened = self.manifest.disk().open(path, mode);
+        let opened = self.manifest.disk().open_one_of_many(path, mode);
         let file = opened.map_err(|e| Error::os(format_args!("opening {path}"), &e))?;
         if mode == OpenMode::Read {
             self.hand_out(path.to_owned(), &file);

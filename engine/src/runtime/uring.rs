@@ -16,7 +16,7 @@ use super::doorbell::Doorbell;
 use super::driver::Driver;
 use crate::ids::DurablePrimitive;
 use crate::io::fork::ClosedOnFork;
-use crate::io::{Completion, Op, OpKind};
+use crate::io::{Completion, Descriptor, Op, OpKind};
 use crate::sync::Bell;
 
 /// The doorbell's read; all other numbers are slots.
@@ -37,6 +37,8 @@ enum Stage {
 struct Slot {
     op: Op,
     stage: Stage,
+    /// Stays open until the operation is over.
+    descriptor: Descriptor,
 }
 
 /// What the kernel may write to or read from at any time while the ring exists. Leaked rather than freed if that
@@ -57,6 +59,8 @@ pub(super) struct Uring {
     listening: bool,
     stuck: bool,
     primitive: DurablePrimitive,
+    /// Answers of operations that did not go through the ring.
+    beside: Vec<Completion>,
 }
 
 impl Uring {
@@ -80,6 +84,7 @@ impl Uring {
             listening: false,
             stuck: false,
             primitive,
+            beside: Vec::new(),
         })
     }
 
@@ -159,6 +164,9 @@ impl Uring {
             (_, Err(_)) => Err(io::Error::from_raw_os_error(-result)),
         };
         let held = self.shared().slots[slot].take().expect("the slot was just used");
+        if held.op.kind == OpKind::Sync && result.is_ok() {
+            held.descriptor.flushed();
+        }
         self.free.push(slot);
         out.push(Completion { token: held.op.token, result });
     }
@@ -227,8 +235,8 @@ impl Uring {
 }
 
 fn entry(slot: &Slot, primitive: DurablePrimitive) -> squeue::Entry {
-    let Op { file, position, block, at, size, kind, .. } = &slot.op;
-    let fd = Fd(file.raw_fd().expect("the runtime is given files of the operating system"));
+    let Op { position, block, at, size, kind, .. } = &slot.op;
+    let fd = Fd(slot.descriptor.raw());
     let length = u32::try_from(*size).expect("an operation is smaller than 4 GiB");
     let flush = opcode::Fsync::new(fd).flags(FsyncFlags::DATASYNC).build();
     match (kind, slot.stage, block) {
@@ -254,18 +262,29 @@ impl Driver for Uring {
     }
 
     fn in_flight(&self) -> usize {
-        self.slot_count() - self.free.len()
+        self.slot_count() - self.free.len() + self.beside.len()
     }
 
     fn submit(&mut self, op: Op) {
-        let slot = self.free.pop().expect("the caller asked for room");
-        self.shared().slots[slot] = Some(Slot { op, stage: Stage::Transfer });
-        self.issue(slot);
+        // Opens the file again where its descriptor had to give way: the one call here that may wait for the device.
+        match op.file.descriptor(op.kind) {
+            Ok(descriptor) => {
+                let slot = self.free.pop().expect("the caller asked for room");
+                self.shared().slots[slot] = Some(Slot { op, stage: Stage::Transfer, descriptor });
+                self.issue(slot);
+            }
+            // A file of a store that is only read which recovery changed in memory.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.beside.push(Completion { token: op.token, result: op.run() });
+            }
+            Err(error) => self.beside.push(Completion { token: op.token, result: Err(error) }),
+        }
     }
 
     fn wait(&mut self, timeout: Option<Duration>, out: &mut Vec<Completion>) -> io::Result<()> {
         self.listen();
         let rang = self.reap(out);
+        out.append(&mut self.beside);
         let sleep = out.is_empty() && !rang && timeout != Some(Duration::ZERO);
         self.enter(usize::from(sleep), timeout)?;
         self.reap(out);

@@ -191,10 +191,6 @@ impl File for SimFile {
     fn size(&self) -> io::Result<u64> {
         self.simple(Call::Size, 0, |visit| Ok(visit.state.content(self.inode).visible().size()))
     }
-
-    fn raw_fd(&self) -> Option<i32> {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -37,9 +37,6 @@ impl File for NoFile {
     fn size(&self) -> std::io::Result<u64> {
         Ok(0)
     }
-    fn raw_fd(&self) -> Option<i32> {
-        None
-    }
 }
 
 fn prepared(capacity: u64) -> PreparedSegment {

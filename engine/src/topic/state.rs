@@ -90,6 +90,13 @@ impl TopicState {
         Ok(())
     }
 
+    /// As [`check`](TopicState::check), for a call that would change the topic.
+    #[inline]
+    pub(crate) fn check_change(&self) -> Result<()> {
+        self.common.gate.check_change()?;
+        self.check()
+    }
+
     fn gone(&self) -> Error {
         Error::new(ErrorKind::Deleted, format!("topic {:?} was deleted", self.name))
     }
@@ -136,7 +143,7 @@ impl TopicState {
     /// Raises the number of partitions.
     pub(crate) fn add_partitions(&self, total: u32) -> Result<()> {
         let _changing = self.changing.lock();
-        self.check()?;
+        self.check_change()?;
         let now = self.partitions();
         if total <= now {
             let message = format!("topic {:?} has {now} partitions; a total of {total} adds none", self.name);

@@ -107,7 +107,7 @@ impl Topic {
     /// As [`append_batch`](Topic::append_batch). [`WouldBlock`](crate::ErrorKind::WouldBlock) if
     /// [`wait_for_memory`](AppendOptions::wait_for_memory) is off and there is no room; nothing was appended then.
     pub fn submit(&self, target: Target<'_>, records: &[Record<'_>], options: AppendOptions) -> Result<Ticket> {
-        self.state.check()?;
+        self.state.check_change()?;
         let index = match target {
             Target::Partition(index) => index,
             Target::Key(key) => self.partition_of(key),

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check;
 
@@ -11,7 +12,7 @@ use super::check;
 pub(super) struct Root {
     fd: OwnedFd,
     /// Whether the kernel resolves the whole path under our rules. Otherwise it is walked part by part.
-    openat2: bool,
+    openat2: AtomicBool,
 }
 
 /// The parts of a path inside the store. Anything that could lead elsewhere is refused before the kernel sees it.
@@ -52,9 +53,10 @@ impl Root {
         let name = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path has a zero byte"))?;
         let fd = open_plain(libc::AT_FDCWD, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-        let mut root = Root { fd, openat2: true };
+        let root = Root { fd, openat2: AtomicBool::new(true) };
         // A sandbox that does not know the call forbids it (EPERM), an old kernel has none (ENOSYS).
-        root.openat2 = root.resolve(c".".to_owned(), libc::O_PATH | libc::O_DIRECTORY, 0).is_ok();
+        let known = root.resolve(c".".to_owned(), libc::O_PATH | libc::O_DIRECTORY, 0).is_ok();
+        root.openat2.store(known, Ordering::Relaxed);
         Ok(root)
     }
 
@@ -63,8 +65,8 @@ impl Root {
     }
 
     #[cfg(test)]
-    pub(super) fn walk_by_parts(&mut self) {
-        self.openat2 = false;
+    pub(super) fn walk_by_parts(&self) {
+        self.openat2.store(false, Ordering::Relaxed);
     }
 
     /// Opens the file or directory at `path`; `""` is the root itself.
@@ -73,7 +75,7 @@ impl Root {
             return open_plain(self.raw_fd(), &c".".to_owned(), flags, mode);
         }
         let mut parts = parts(path)?;
-        if self.openat2 {
+        if self.openat2.load(Ordering::Relaxed) {
             let whole = CString::new(path).expect("the parts of the path have no zero byte");
             return self.resolve(whole, flags, mode);
         }

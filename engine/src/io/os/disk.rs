@@ -4,10 +4,11 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use super::beneath::Root;
 use super::check;
+use super::descriptors::Descriptors;
 use super::file::{DurableMode, OsFile};
 use super::probe::{self, DeviceFacts, DurableChoice};
 use crate::error::{Error, ErrorKind, Result};
@@ -21,18 +22,29 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// A directory, held open: the store stays the same one even if its path is renamed.
 pub(crate) struct OsDisk {
-    root: Root,
+    root: Arc<Root>,
     path: PathBuf,
     durable: Arc<DurableMode>,
     facts: OnceLock<DeviceFacts>,
-    /// Given up when descriptors run out, so that what frees descriptors or space can still open a file.
-    spare: Mutex<Option<OwnedFd>>,
+    descriptors: Arc<Descriptors>,
+    /// Nothing is made in it.
+    only_read: bool,
 }
 
 impl OsDisk {
     /// Opens the store directory. With `create`, makes it where it is missing (its parent has to exist). One that the
     /// group or others may write is refused unless `trust_shared`.
     pub(crate) fn open(path: &Path, create: bool, trust_shared: bool) -> Result<OsDisk> {
+        OsDisk::open_as(path, create, trust_shared, false)
+    }
+
+    /// Opens the store directory to read it: nothing is made in it, not even to try the device. Otherwise as
+    /// [`open`](OsDisk::open).
+    pub(crate) fn open_to_read(path: &Path, trust_shared: bool) -> Result<OsDisk> {
+        OsDisk::open_as(path, false, trust_shared, true)
+    }
+
+    fn open_as(path: &Path, create: bool, trust_shared: bool, only_read: bool) -> Result<OsDisk> {
         let shown = path.display();
         let root = match Root::open(path) {
             Err(e) if create && e.kind() == io::ErrorKind::NotFound => {
@@ -52,10 +64,10 @@ impl OsDisk {
             );
             return Err(Error::new(ErrorKind::PermissionDenied, message));
         }
-        let durable = Arc::new(DurableMode::new());
-        let disk = OsDisk { root, path: path.to_owned(), durable, facts: OnceLock::new(), spare: Mutex::new(None) };
-        disk.keep_spare();
-        Ok(disk)
+        let root = Arc::new(root);
+        let descriptors = Arc::new(Descriptors::new(Arc::clone(&root)));
+        let facts = OnceLock::new();
+        Ok(OsDisk { root, path: path.to_owned(), durable: Arc::new(DurableMode::new()), facts, descriptors, only_read })
     }
 
     /// The path that it was opened by, for messages.
@@ -65,7 +77,10 @@ impl OsDisk {
 
     /// What the device under the store wants. Found out once, when first asked.
     pub(crate) fn facts(&self) -> &DeviceFacts {
-        self.facts.get_or_init(|| probe::device_facts(self))
+        self.facts.get_or_init(|| match self.only_read {
+            true => probe::facts_to_read(self),
+            false => probe::device_facts(self),
+        })
     }
 
     /// Measures how durable writes are best made here. Takes a fraction of a second.
@@ -85,21 +100,7 @@ impl OsDisk {
 
     /// Opens for another part of `io`, which wants a plain descriptor.
     pub(in crate::io) fn open_fd(&self, path: &str, flags: i32) -> io::Result<OwnedFd> {
-        let open = || self.root.open_at(path, flags, FILE_MODE);
-        match open() {
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if spare.is_none() {
-                    return Err(e);
-                }
-                drop(spare);
-                open()
-            }
-            result => {
-                self.keep_spare();
-                result
-            }
-        }
+        self.descriptors.open(path, flags, FILE_MODE)
     }
 
     /// As [`OsDisk::open_fd`] for a file that must not exist, with the modes that the engine's files have.
@@ -111,15 +112,30 @@ impl OsDisk {
         Ok(fd)
     }
 
-    fn keep_spare(&self) {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.is_none() {
-            *spare = self.root.open_at("", libc::O_PATH | libc::O_DIRECTORY, 0).ok();
-        }
+    /// How many segment files stay open at most.
+    pub(crate) fn open_files(&self) -> u32 {
+        self.descriptors.most()
+    }
+
+    /// Changes that number.
+    pub(crate) fn set_open_files(&self, most: u32) {
+        self.descriptors.set_most(most);
+    }
+
+    /// Opens a file, and says by which flags it could be opened again and whether it goes past the page cache.
+    fn open_raw(&self, path: &str, mode: OpenMode) -> io::Result<(OwnedFd, i32, bool)> {
+        let (fd, flags) = match mode {
+            OpenMode::Read => (self.open_fd(path, libc::O_RDONLY)?, libc::O_RDONLY),
+            OpenMode::Write => (self.open_fd(path, libc::O_RDWR)?, libc::O_RDWR),
+            OpenMode::CreateNew => (self.create_fd(path, libc::O_RDWR)?, libc::O_RDWR),
+        };
+        // Set afterwards, not when opening: some file systems create the file and only then refuse the flag.
+        let direct = self.facts().direct_io && probe::set_direct(fd.as_raw_fd()).is_ok();
+        Ok((fd, flags, direct))
     }
 
     #[cfg(test)]
-    pub(super) fn walk_by_parts(&mut self) {
+    pub(super) fn walk_by_parts(&self) {
         self.root.walk_by_parts();
     }
 }
@@ -196,14 +212,14 @@ fn open_to_owner(parent: RawFd, name: &CString) -> io::Result<()> {
 
 impl Disk for OsDisk {
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        let fd = match mode {
-            OpenMode::Read => self.open_fd(path, libc::O_RDONLY)?,
-            OpenMode::Write => self.open_fd(path, libc::O_RDWR)?,
-            OpenMode::CreateNew => self.create_fd(path, libc::O_RDWR)?,
-        };
-        // Set afterwards, not when opening: some file systems create the file and only then refuse the flag.
-        let direct = self.facts().direct_io && probe::set_direct(fd.as_raw_fd()).is_ok();
+        let (fd, _, direct) = self.open_raw(path, mode)?;
         Ok(Arc::new(OsFile::new(fd, direct, Arc::clone(&self.durable))))
+    }
+
+    fn open_one_of_many(&self, path: &str, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let (fd, flags, direct) = self.open_raw(path, mode)?;
+        let place = self.descriptors.adopt(path, flags, direct, fd)?;
+        Ok(Arc::new(OsFile::one_of_many(place, Arc::clone(&self.descriptors), direct, Arc::clone(&self.durable))))
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {

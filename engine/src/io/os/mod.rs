@@ -1,12 +1,14 @@
 //! The operating system's side of the seam: a store directory, its files, its device, and the clocks.
 
 mod beneath;
+mod descriptors;
 mod disk;
 mod environment;
 mod file;
 mod memory;
 mod probe;
 
+pub(crate) use descriptors::{Descriptor, open_files_default, open_files_limit};
 pub(crate) use disk::OsDisk;
 pub(crate) use environment::OsEnvironment;
 pub(crate) use memory::{AlignedMemory, map, unmap};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::file::{DurableMode, OsFile};
 use super::{AlignedMemory, OsDisk, check};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::DurablePrimitive;
 use crate::io::{Disk, File, write_full};
 use crate::limits::SECTOR;
@@ -15,6 +16,8 @@ use crate::limits::SECTOR;
 pub(crate) struct DeviceFacts {
     /// What positions, sizes and addresses of transfers are multiples of. Bytes.
     pub alignment: u64,
+    /// What the device writes as one piece: a torn write may take all of it along. Bytes.
+    pub unit: u64,
     /// Whether transfers go past the page cache.
     pub direct_io: bool,
     /// How that was decided.
@@ -59,10 +62,45 @@ pub(super) fn set_direct(fd: RawFd) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_DIRECT) }).map(|_| ())
 }
 
+/// What the kernel says of a file and its device.
+#[derive(Clone, Copy, Debug)]
 struct Attributes {
-    /// Alignment of direct transfers: `Some(0)` where there are none, `None` where the kernel does not say.
-    direct: Option<u64>,
-    device: (u32, u32),
+    /// Alignment of direct transfers, in memory and in the file: `Some((0, 0))` where there are none, `None` where the
+    /// kernel does not say.
+    direct: Option<(u64, u64)>,
+    /// The size that the device writes as one piece, if it is known.
+    physical: Option<u64>,
+    /// The file lives in memory.
+    in_memory: bool,
+}
+
+/// How transfers may be tried, or that they may not, and why.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Try(String),
+    Buffered(String),
+}
+
+impl Attributes {
+    /// What is written as one piece: the file system's or the device's, whichever is larger.
+    fn unit(&self) -> u64 {
+        self.direct.map_or(0, |(_, file)| file).max(self.physical.unwrap_or(0))
+    }
+
+    fn verdict(&self) -> Verdict {
+        let buffered = |reason: String| Verdict::Buffered(format!("buffered: {reason}"));
+        if self.in_memory {
+            return buffered("the file system lives in memory".into());
+        }
+        match self.direct.map(|(memory, file)| memory.max(file)) {
+            Some(0) => buffered("the file system has no direct I/O for its files".into()),
+            Some(direct) if direct > SECTOR => {
+                buffered(format!("direct I/O would need an alignment of {direct} bytes, above {SECTOR}"))
+            }
+            Some(direct) => Verdict::Try(format!("the kernel states an alignment of {direct} bytes")),
+            None => Verdict::Try("the kernel states no alignment".into()),
+        }
+    }
 }
 
 fn attributes(fd: RawFd) -> io::Result<Attributes> {
@@ -72,11 +110,12 @@ fn attributes(fd: RawFd) -> io::Result<Attributes> {
     // SAFETY: the path is an empty zero-terminated string, and `facts` a live value that the call fills.
     check(unsafe { libc::statx(fd, c"".as_ptr(), flags, mask, &raw mut facts) })?;
     let align = match (u64::from(facts.stx_dio_mem_align), u64::from(facts.stx_dio_offset_align)) {
-        (0, _) | (_, 0) => 0,
-        (memory, offset) => memory.max(offset),
+        (0, _) | (_, 0) => (0, 0),
+        both => both,
     };
     let direct = (facts.stx_mask & libc::STATX_DIOALIGN != 0).then_some(align);
-    Ok(Attributes { direct, device: (facts.stx_dev_major, facts.stx_dev_minor) })
+    let physical = physical_block((facts.stx_dev_major, facts.stx_dev_minor));
+    Ok(Attributes { direct, physical, in_memory: in_memory(fd) })
 }
 
 /// The size that the device writes as one piece: what a torn write may take with it.
@@ -101,40 +140,66 @@ fn in_memory(fd: RawFd) -> bool {
     asked.is_ok() && (kind == libc::TMPFS_MAGIC as u64 || kind == RAMFS_MAGIC)
 }
 
+/// As [`device_facts`], by what the kernel says of the directory's first file, and nothing tried.
+pub(super) fn facts_to_read(disk: &OsDisk) -> DeviceFacts {
+    let names = disk.list("").unwrap_or_default();
+    let mut files = names.iter().filter_map(|name| disk.open_fd(name, libc::O_RDONLY | libc::O_NONBLOCK).ok());
+    let said = files.find_map(|fd| attributes(fd.as_raw_fd()).ok());
+    let unit = said.map_or(0, |said| said.unit());
+    let alignment = SECTOR.max(unit);
+    let (direct_io, reason) = match said.map(|said| (said.direct, said.verdict())) {
+        Some((Some(_), Verdict::Try(said))) => (true, format!("direct: {said}; only read, so not tried")),
+        Some((_, Verdict::Buffered(reason))) => (false, reason),
+        _ => (false, "buffered: only read, and the kernel states no alignment".into()),
+    };
+    DeviceFacts { alignment, unit, direct_io, reason }
+}
+
 pub(super) fn device_facts(disk: &OsDisk) -> DeviceFacts {
-    let buffered = |alignment: u64, reason: String| DeviceFacts { alignment, direct_io: false, reason };
     let asked = temporary(disk).and_then(|fd| attributes(fd.as_raw_fd()).map(|attributes| (fd, attributes)));
-    let (fd, attributes) = match asked {
+    let (fd, said) = match asked {
         Ok(asked) => asked,
-        Err(e) => return buffered(SECTOR, format!("buffered: no file could be tried in the store ({e})")),
-    };
-    let physical = physical_block(attributes.device).unwrap_or(0);
-    let alignment = SECTOR.max(physical);
-    if in_memory(fd.as_raw_fd()) {
-        return buffered(alignment, "buffered: the file system lives in memory".into());
-    }
-    match attributes.direct {
-        Some(0) => return buffered(alignment, "buffered: the file system has no direct I/O for its files".into()),
-        Some(direct) if direct > SECTOR => {
-            let reason = format!("buffered: direct I/O would need an alignment of {direct} bytes, above {SECTOR}");
-            return buffered(alignment, reason);
+        Err(e) => {
+            let reason = format!("buffered: no file could be tried in the store ({e})");
+            return DeviceFacts { alignment: SECTOR, unit: 0, direct_io: false, reason };
         }
-        _ => {}
-    }
+    };
+    let unit = said.unit();
+    let (direct_io, reason) = match said.verdict() {
+        Verdict::Buffered(reason) => (false, reason),
+        Verdict::Try(word) => tried(fd, said.direct.is_some(), &word),
+    };
+    DeviceFacts { alignment: SECTOR.max(unit), unit, direct_io, reason }
+}
+
+/// Whether direct transfers work on this file, and how that was found.
+fn tried(fd: OwnedFd, stated: bool, word: &str) -> (bool, String) {
     if let Err(e) = set_direct(fd.as_raw_fd()) {
-        return buffered(alignment, format!("buffered: the file system refuses direct I/O ({e})"));
+        return (false, format!("buffered: the file system refuses direct I/O ({e})"));
     }
-    let said = match attributes.direct {
-        Some(direct) => format!("the kernel states an alignment of {direct} bytes"),
-        None => "the kernel states no alignment".into(),
-    };
     match try_direct(fd) {
-        Ok(()) => DeviceFacts { alignment, direct_io: true, reason: format!("direct: {said}; a transfer was tried") },
+        Ok(()) => (true, format!("direct: {word}; a transfer was tried")),
         // A full disk cannot be tried; the kernel's word has to do.
-        Err(e) if attributes.direct.is_some() && matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
-            DeviceFacts { alignment, direct_io: true, reason: format!("direct: {said}; no space to try it") }
+        Err(e) if stated && matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+            (true, format!("direct: {word}; no space to try it"))
         }
-        Err(e) => buffered(alignment, format!("buffered: a direct transfer failed ({e})")),
+        Err(e) => (false, format!("buffered: a direct transfer failed ({e})")),
+    }
+}
+
+impl DeviceFacts {
+    /// Refuses a device whose pieces are larger than the engine's sector. A write of less than a piece has the device
+    /// write the rest of it anew, where acknowledged bytes may stand, and a loss of power may take them along.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.unit <= SECTOR {
+            return Ok(());
+        }
+        let message = format!(
+            "the device writes pieces of {} bytes, and thalweg is made for up to {SECTOR}: a loss of power during a \
+             write could damage acknowledged records beside it; use another device, or open the store to read it only",
+            self.unit
+        );
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 }
 
@@ -212,4 +277,47 @@ fn time_both(disk: &OsDisk) -> io::Result<(Option<Duration>, Duration)> {
         times[times.len() / 4]
     });
     Ok((Some(durable_write), then_sync))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(direct: Option<(u64, u64)>, physical: Option<u64>, in_memory: bool) -> Attributes {
+        Attributes { direct, physical, in_memory }
+    }
+
+    fn facts(said: Attributes) -> DeviceFacts {
+        DeviceFacts { alignment: SECTOR.max(said.unit()), unit: said.unit(), direct_io: false, reason: String::new() }
+    }
+
+    #[test]
+    fn devices_of_any_piece_are_told_apart() {
+        for small in [Some((512, 512)), Some((4, 512)), Some((4096, 4096)), Some((512, 4096))] {
+            for physical in [None, Some(512), Some(4096)] {
+                let said = said(small, physical, false);
+                assert!(matches!(said.verdict(), Verdict::Try(_)), "{said:?}");
+                assert!(facts(said).check().is_ok() && facts(said).alignment == 4096, "{said:?}");
+            }
+        }
+        assert!(matches!(said(None, None, false).verdict(), Verdict::Try(_)), "an old kernel: it is tried");
+        assert!(matches!(said(Some((0, 0)), Some(512), false).verdict(), Verdict::Buffered(_)));
+        assert!(matches!(said(Some((512, 512)), None, true).verdict(), Verdict::Buffered(_)));
+        // Memory alone may be wanted at larger addresses: buffered writes keep every promise.
+        let memory = said(Some((65_536, 512)), Some(512), false);
+        assert!(matches!(memory.verdict(), Verdict::Buffered(_)) && facts(memory).check().is_ok());
+    }
+
+    #[test]
+    fn a_device_of_larger_pieces_is_refused() {
+        for said in [
+            said(Some((512, 512)), Some(16_384), false),
+            said(Some((512, 16_384)), None, false),
+            said(None, Some(65_536), false),
+        ] {
+            let error = facts(said).check().expect_err("its pieces are larger than a sector");
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.message().contains(&said.unit().to_string()) && facts(said).alignment == said.unit());
+        }
+    }
 }

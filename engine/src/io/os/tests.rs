@@ -22,7 +22,7 @@ fn mode(path: &Path) -> u32 {
 fn for_each_walk(run: impl Fn(&Path, &OsDisk)) {
     for by_parts in [false, true] {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut disk = disk_in(directory.path());
+        let disk = disk_in(directory.path());
         if by_parts {
             disk.walk_by_parts();
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, SOON, block, bytes, disk_in, pool, read, sync, transfer, write};
 use crate::ids::DurablePrimitive;
-use crate::io::{Disk, File, OpKind, OpenMode};
+use crate::io::{Descriptor, Disk, File, OpKind, OpenMode};
 
 /// Each driver, each durable primitive, each kind of file system.
 fn everywhere(run: impl Fn(&mut Bench, &dyn Disk)) {
@@ -105,8 +105,8 @@ impl File for Pipe {
     fn size(&self) -> io::Result<u64> {
         Ok(0)
     }
-    fn raw_fd(&self) -> Option<i32> {
-        Some(self.0.as_raw_fd())
+    fn descriptor(&self, _: OpKind) -> io::Result<Descriptor> {
+        self.0.try_clone().map(Descriptor::of)
     }
 }
 

@@ -42,9 +42,6 @@ impl File for NoFile {
     fn size(&self) -> io::Result<u64> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    fn raw_fd(&self) -> Option<i32> {
-        None
-    }
 }
 
 pub(super) fn prepared(sequence: u32, capacity: u64) -> PreparedSegment {

@@ -298,7 +298,8 @@ impl World {
         let excuses = self.excuses(place);
         let damaged = excuses.damaged || excuses.lied || self.oracle.is_damaged(place);
         let excused = match error.kind() {
-            ErrorKind::Corrupt => damaged || excuses.dropped,
+            // What a weaker topic had only written, a failed sync may have dropped.
+            ErrorKind::Corrupt => damaged || (excuses.dropped && self.promise_of(place) < Promise::PowerCut),
             ErrorKind::Io => excuses.errors || damaged,
             ErrorKind::NotFound => excuses.lied,
             ErrorKind::WouldBlock => true,

@@ -350,7 +350,7 @@ impl World {
         }
     }
 
-    fn promise_of(&self, place: Place) -> Promise {
+    pub(super) fn promise_of(&self, place: Place) -> Promise {
         self.topics.iter().find(|t| t.number == place.topic).map_or(Promise::Nothing, |t| t.promise)
     }
 

@@ -190,7 +190,8 @@ impl World {
             rotten_once: damage.rotten == 1
                 && damage.misdirected_writes + damage.misdirected_reads + damage.lies + damage.errors == 0,
             dropped: damage.dropped.iter().any(concerns),
-            damaged: damage.files.iter().any(concerns) || damage.misdirected_reads > self.before.misdirected_reads,
+            // What a recovery misread, it may have recorded; a later open goes by that.
+            damaged: damage.files.iter().any(concerns) || damage.misdirected_reads > 0,
             lied: damage.lies > 0,
             errors: damage.errors > self.before.errors || self.setting.faults.capacity.is_some(),
         }

@@ -8,7 +8,10 @@ SECONDS ?= 600
 # Lanes of `make test`; all of them unless named: make test LANES="unit cli".
 LANES ?=
 
-.PHONY: demo test soak clean
+# What `make bench` measures, and how long: make bench ARGS="bulk durable --rounds 30".
+ARGS ?=
+
+.PHONY: demo test soak bench clean
 
 demo:
 	cargo build --quiet --release -p thalweg-tests --bin thalweg-demo
@@ -20,6 +23,10 @@ test:
 # The simulator for as long as asked, each run from a seed of its own, printed so that it can be repeated.
 soak:
 	@tests/run --soak "$(SECONDS)"
+
+# Every target of speed beside its baseline, in a few minutes; docs/BENCHMARKS.md tells how to read the table.
+bench:
+	@cargo bench --quiet -p thalweg-bench --bench targets -- $(ARGS)
 
 clean:
 	cargo clean

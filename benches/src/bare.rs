@@ -1,10 +1,11 @@
-//! What bounds an engine on this machine: bare loops over the device and over memory.
+//! What bounds an engine on this device: bare io_uring loops.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Instant;
 
 use io_uring::{IoUring, opcode, types};
 
@@ -17,155 +18,157 @@ pub enum Prepared {
     Reserved,
 }
 
-/// A file and a ring, and nothing between them.
-pub struct BareFile {
-    file: File,
+/// Files, and nothing between them and the kernel.
+pub struct BareFiles {
+    files: Vec<File>,
     size: u64,
-    ring: IoUring,
-    buffers: Vec<Buffer>,
 }
 
-struct Buffer {
-    memory: *mut u8,
+/// A ring and its buffers.
+pub struct Buffers {
+    ring: IoUring,
+    memory: Vec<Memory>,
+    registered: bool,
+    free: Vec<usize>,
+    begun: Vec<Instant>,
+}
+
+struct Memory {
+    at: *mut u8,
     size: usize,
 }
 
-impl Buffer {
-    fn new(size: usize) -> Buffer {
-        let layout = std::alloc::Layout::from_size_align(size, 4096).expect("a whole number of pages");
+impl Memory {
+    fn layout(size: usize) -> std::alloc::Layout {
+        std::alloc::Layout::from_size_align(size, 4096).expect("a whole number of pages")
+    }
+
+    fn new(size: usize) -> Memory {
         // SAFETY: the layout has a size above zero; the memory is freed by Drop with the same layout.
-        let memory = unsafe { std::alloc::alloc(layout) };
-        assert!(!memory.is_null(), "memory for a bench buffer");
+        let at = unsafe { std::alloc::alloc(Memory::layout(size)) };
+        assert!(!at.is_null(), "memory for a bench buffer");
         // SAFETY: the allocation above is `size` bytes long and ours.
-        unsafe { memory.write_bytes(0x5a, size) };
-        Buffer { memory, size }
+        unsafe { at.write_bytes(0x5a, size) };
+        Memory { at, size }
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Memory {
     fn drop(&mut self) {
-        let layout = std::alloc::Layout::from_size_align(self.size, 4096).expect("a whole number of pages");
         // SAFETY: allocated in `new` with this layout.
-        unsafe { std::alloc::dealloc(self.memory, layout) };
+        unsafe { std::alloc::dealloc(self.at, Memory::layout(self.size)) };
     }
 }
 
-impl BareFile {
-    /// Makes a file of `size` bytes at `path`, prepared as asked, with `depth` buffers of `block` bytes.
+impl Buffers {
+    /// `depth` buffers of `block` bytes, registered with their ring or not.
     ///
     /// # Errors
-    /// Those of the file system, or of a kernel without io_uring.
-    pub fn new(
-        path: &Path,
-        size: u64,
-        block: usize,
-        depth: usize,
-        prepared: Prepared,
-        registered: bool,
-    ) -> io::Result<BareFile> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(libc::O_DIRECT)
-            .open(path)?;
-        // SAFETY: a plain system call on a descriptor that is open.
-        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size as i64) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let ring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(64)?;
-        let buffers: Vec<Buffer> = (0..depth).map(|_| Buffer::new(block)).collect();
+    /// Those of a kernel without io_uring, or with too little memory that may be locked.
+    pub fn new(block: usize, depth: usize, registered: bool) -> io::Result<Buffers> {
+        let ring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_coop_taskrun().build(128)?;
+        let memory: Vec<Memory> = (0..depth).map(|_| Memory::new(block)).collect();
         if registered {
             let vectors: Vec<libc::iovec> =
-                buffers.iter().map(|b| libc::iovec { iov_base: b.memory.cast(), iov_len: b.size }).collect();
+                memory.iter().map(|m| libc::iovec { iov_base: m.at.cast(), iov_len: m.size }).collect();
             // SAFETY: the buffers live as long as the ring: both are fields of one value, dropped together.
             unsafe { ring.submitter().register_buffers(&vectors)? };
         }
-        let mut bare = BareFile { file, size, ring, buffers };
-        if prepared == Prepared::Written {
-            bare.write(size, false, registered)?;
-            bare.file.sync_all()?;
-        }
-        Ok(bare)
+        Ok(Buffers { ring, memory, registered, free: (0..depth).collect(), begun: vec![Instant::now(); depth] })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Read,
+    DurableWrite,
+}
+
+impl BareFiles {
+    /// `count` files of `size` bytes each in `dir`, prepared as asked.
+    ///
+    /// # Errors
+    /// Those of the file system, or of a kernel without io_uring.
+    pub fn new(dir: &Path, count: usize, size: u64, prepared: Prepared) -> io::Result<BareFiles> {
+        let open = |number: usize| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(true).custom_flags(libc::O_DIRECT);
+            let file = options.open(dir.join(format!("bare-{number}")))?;
+            // SAFETY: a plain system call on a descriptor that is open.
+            if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size as i64) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if prepared == Prepared::Written {
+                let memory = Memory::new((1 << 20).min(size as usize));
+                for position in (0..size).step_by(memory.size) {
+                    // SAFETY: the memory is `size` bytes long; the kernel only reads it.
+                    let n = unsafe { libc::pwrite(file.as_raw_fd(), memory.at.cast(), memory.size, position as i64) };
+                    if n != memory.size as isize {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
+                file.sync_all()?;
+            }
+            Ok(file)
+        };
+        Ok(BareFiles { files: (0..count).map(open).collect::<io::Result<_>>()?, size })
     }
 
-    /// Writes `total` bytes from the beginning, wrapping at the file's size; each write durable if asked.
+    /// Makes `count` durable writes, one to each file in turn, from the beginning and wrapping at the files' size.
+    /// Returns the ns that each took.
     ///
     /// # Errors
     /// The first write that fails or is short.
-    pub fn write(&mut self, total: u64, durable: bool, registered: bool) -> io::Result<()> {
-        let flags = if durable { libc::RWF_DSYNC } else { 0 };
-        self.pump(total, |fd, buffer, index, position| {
-            if registered {
-                opcode::WriteFixed::new(fd, buffer.memory, buffer.size as u32, index as u16)
-                    .offset(position)
-                    .rw_flags(flags)
-                    .build()
-            } else {
-                opcode::Write::new(fd, buffer.memory, buffer.size as u32).offset(position).rw_flags(flags).build()
-            }
-        })
+    pub fn write(&self, buffers: &mut Buffers, count: usize) -> io::Result<Vec<u64>> {
+        self.pump(buffers, count, Kind::DurableWrite)
     }
 
-    /// Reads `total` bytes from the beginning, wrapping at the file's size.
+    /// Makes `count` reads likewise.
     ///
     /// # Errors
     /// The first read that fails or is short.
-    pub fn read(&mut self, total: u64) -> io::Result<()> {
-        self.pump(total, |fd, buffer, _, position| {
-            opcode::Read::new(fd, buffer.memory, buffer.size as u32).offset(position).build()
-        })
+    pub fn read(&self, buffers: &mut Buffers, count: usize) -> io::Result<Vec<u64>> {
+        self.pump(buffers, count, Kind::Read)
     }
 
-    fn pump(
-        &mut self,
-        total: u64,
-        entry: impl Fn(types::Fd, &Buffer, usize, u64) -> io_uring::squeue::Entry,
-    ) -> io::Result<()> {
-        let fd = types::Fd(self.file.as_raw_fd());
-        let block = self.buffers[0].size as u64;
-        let (mut issued, mut done) = (0, 0);
-        let mut free: Vec<usize> = (0..self.buffers.len()).collect();
-        while done < total {
-            while issued < total {
-                let Some(index) = free.pop() else { break };
-                let position = issued % (self.size - self.size % block);
-                let sqe = entry(fd, &self.buffers[index], index, position).user_data(index as u64);
+    fn entry(&self, buffers: &Buffers, kind: Kind, number: usize, index: usize) -> io_uring::squeue::Entry {
+        let memory = &buffers.memory[index];
+        let (at, size) = (memory.at, memory.size as u32);
+        let fd = types::Fd(self.files[number % self.files.len()].as_raw_fd());
+        let turn = (number / self.files.len()) as u64;
+        let position = turn * u64::from(size) % (self.size - self.size % u64::from(size));
+        let flags = libc::RWF_DSYNC;
+        let index = index as u16;
+        match (kind, buffers.registered) {
+            (Kind::Read, true) => opcode::ReadFixed::new(fd, at, size, index).offset(position).build(),
+            (Kind::Read, false) => opcode::Read::new(fd, at, size).offset(position).build(),
+            (_, true) => opcode::WriteFixed::new(fd, at, size, index).offset(position).rw_flags(flags).build(),
+            (_, false) => opcode::Write::new(fd, at, size).offset(position).rw_flags(flags).build(),
+        }
+    }
+
+    fn pump(&self, buffers: &mut Buffers, count: usize, kind: Kind) -> io::Result<Vec<u64>> {
+        let mut times = Vec::with_capacity(count);
+        let mut issued = 0;
+        while times.len() < count {
+            while issued < count {
+                let Some(index) = buffers.free.pop() else { break };
+                let entry = self.entry(buffers, kind, issued, index).user_data(index as u64);
+                buffers.begun[index] = Instant::now();
                 // SAFETY: the buffer is not touched until its completion; it outlives the ring's use of it.
-                unsafe { self.ring.submission().push(&sqe).expect("the ring is deeper than the loop") };
-                issued += block;
+                unsafe { buffers.ring.submission().push(&entry) }.expect("the ring is deeper than the loop");
+                issued += 1;
             }
-            self.ring.submit_and_wait(1)?;
-            for cqe in self.ring.completion() {
-                if cqe.result() as i64 != block as i64 {
-                    return Err(io::Error::from_raw_os_error(-cqe.result().min(-libc::EIO)));
+            buffers.ring.submit_and_wait(1)?;
+            for entry in buffers.ring.completion() {
+                let index = entry.user_data() as usize;
+                if entry.result() != buffers.memory[index].size as i32 {
+                    return Err(io::Error::from_raw_os_error(-entry.result().min(-libc::EIO)));
                 }
-                free.push(cqe.user_data() as usize);
-                done += block;
+                times.push(buffers.begun[index].elapsed().as_nanos() as u64);
+                buffers.free.push(index);
             }
         }
-        Ok(())
+        Ok(times)
     }
-}
-
-/// Copies `count` records of `record` bytes into `into` (wrapping) with one CRC-32 each.
-pub fn memcpy_crc(record: &[u8], into: &mut [u8], count: u64) -> u32 {
-    let mut at = 0;
-    let mut sum = 0;
-    for _ in 0..count {
-        if at + record.len() > into.len() {
-            at = 0;
-        }
-        let target = &mut into[at..at + record.len()];
-        target.copy_from_slice(record);
-        sum ^= crc32fast::hash(target);
-        at += record.len();
-    }
-    sum
-}
-
-/// Walks `bytes` in records of `size`: touches the first and the last byte of each.
-pub fn walk(bytes: &[u8], size: usize) -> u64 {
-    bytes.chunks_exact(size).map(|r| u64::from(r[0]) + u64::from(r[size - 1])).sum()
 }

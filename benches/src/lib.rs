@@ -1,11 +1,20 @@
-//! Baselines for the benches, and the table that sets ours beside them.
+//! Baselines for the benches, the measure that sets ours beside them, and the table.
 //!
-//! Method, for every bench: ours and its baseline are criterion functions of one group, in one run, on one file system.
-//! Ours goes through the public API and is timed until the last record is durable (or read). After the run, [`report`]
-//! prints each figure as a ratio to its group's baseline; absolute figures of two runs are not to be compared.
+//! `docs/BENCHMARKS.md` has the method. In short: one iteration runs the baseline and ours one after the other and gives
+//! their ratio; criterion repeats it; the table has the median. Absolute figures of two runs are not to be compared.
 
 mod bare;
-mod report;
+mod bench;
+mod busy;
+mod measure;
+mod memory;
+mod row;
+mod sweep;
 
-pub use bare::{BareFile, Prepared, memcpy_crc, walk};
-pub use report::{report, scratch};
+pub use bare::{BareFiles, Buffers, Prepared};
+pub use bench::{Bench, Pair, Settings, scratch};
+pub use busy::Busy;
+pub use measure::Times;
+pub use memory::{memcpy_crc, sum, walk};
+pub use row::{Row, Target};
+pub use sweep::{Shape, best_read, best_write};

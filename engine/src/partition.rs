@@ -91,7 +91,9 @@ impl Partition {
     ) -> Result<Appended> {
         loop {
             let result = self.try_append(plan, records, environment.now_ms());
-            self.shard.announce(&self.tail);
+            if !result.as_ref().is_ok_and(|appended| appended.heard) {
+                self.shard.announce(&self.tail);
+            }
             let refusal = match result {
                 Ok(appended) => return Ok(appended),
                 Err(refusal) => refusal,

@@ -324,6 +324,29 @@ pub(crate) fn trusted(bytes: &[u8], segment_base: u64) -> Option<Header> {
     decode(&words(bytes.first_chunk()?), segment_base)
 }
 
+/// What it takes to pass over a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outline {
+    /// Of the whole frame. Bytes.
+    pub size: u32,
+    /// It holds records.
+    pub data: bool,
+    /// Absolute.
+    pub base_offset: u64,
+    pub end_offset: u64,
+}
+
+/// As [`trusted`], for whoever only walks: no more of the header is looked at than that takes.
+#[inline]
+pub(crate) fn outline(bytes: &[u8], segment_base: u64) -> Option<Outline> {
+    let words = words(bytes.first_chunk()?);
+    let size = words[0] as u32;
+    let base_offset = segment_base.checked_add(words[1] >> 32)?;
+    let end_offset = base_offset.checked_add(u64::from((words[4] >> 32) as u16))?;
+    let data = (words[1] >> 16) as u16 & KIND_MASK == Kind::Data.number();
+    (size as usize >= HEADER_SIZE).then_some(Outline { size, data, base_offset, end_offset })
+}
+
 #[inline]
 fn decode(words: &[u64; 5], segment_base: u64) -> Option<Header> {
     let size = words[0] as u32;

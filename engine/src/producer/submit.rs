@@ -13,7 +13,7 @@ use crate::sync::Arc;
 
 /// Appends one batch to a partition.
 pub(crate) fn submit(
-    partition: &Arc<Partition>,
+    partition: Arc<Partition>,
     records: &[Record<'_>],
     options: AppendOptions,
     environment: &dyn Environment,
@@ -24,7 +24,7 @@ pub(crate) fn submit(
     partition.want(durability, at.end.offset);
     let appended =
         Appended { partition: partition.id().partition, base_offset: at.base_offset, count: u32::from(at.count) };
-    Ok(Ticket::new(Arc::clone(partition), durability, appended))
+    Ok(Ticket::new(partition, durability, appended))
 }
 
 /// Divides records by the partition that their keys belong to, in their order. Those without a key go together, by

@@ -126,6 +126,7 @@ pub struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// Goes to the next frame.
+    #[inline]
     fn advance(&mut self) -> Option<()> {
         let header = frame::trusted(self.rest, self.segment_base)?;
         let mut records = FrameRecords::new(self.rest, &header);

@@ -1,6 +1,6 @@
 //! Finding the frames of a batch in memory that is known to be whole.
 
-use crate::format::frame::{self, Kind};
+use crate::format::frame;
 
 /// Frames that make a batch, in the slice that was walked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub(crate) struct Span {
 pub(crate) fn span(bytes: &[u8], segment_base: u64, offset: u64, max_bytes: usize) -> Span {
     let mut span = Span { next: offset, ..Span::default() };
     let mut at = 0;
-    while let Some(header) = bytes.get(at..).and_then(|rest| frame::trusted(rest, segment_base)) {
-        let size = header.size as usize;
+    while let Some(frame) = bytes.get(at..).and_then(|rest| frame::outline(rest, segment_base)) {
+        let size = frame.size as usize;
         if size > bytes.len() - at {
             break;
         }
-        let wanted = header.kind == Kind::Data && header.end_offset() > offset;
+        let wanted = frame.data && frame.end_offset > offset;
         if span.count > 0 && at + size - span.at > max_bytes {
             break;
         }
@@ -35,11 +35,11 @@ pub(crate) fn span(bytes: &[u8], segment_base: u64, offset: u64, max_bytes: usiz
             if span.count == 0 {
                 span.at = at;
             }
-            span.count += header.end_offset() - header.base_offset.max(offset);
+            span.count += frame.end_offset - frame.base_offset.max(offset);
             span.size = at + size - span.at;
         }
         at += size;
-        span.next = span.next.max(header.end_offset());
+        span.next = span.next.max(frame.end_offset);
         span.end = at;
     }
     span

@@ -129,6 +129,35 @@ impl Shard {
         }
     }
 
+    /// While the last segment has writes in flight whose end the shard waits for anyway, appends need not wake it, until
+    /// there is enough for another write.
+    pub(super) fn promise_while_writing(&mut self, writer: usize) {
+        let w = &mut self.writers[writer];
+        let Some(segment) = w.segments.back().filter(|s| s.awaited_flights() > 0) else { return };
+        let next = (segment.issued + CHUNK).max(segment.submitted + CHUNK / 2);
+        let position = if segment.flights() < FLIGHTS_MAX { next } else { u64::MAX };
+        w.promised = true;
+        w.tail.promise_look(position);
+    }
+
+    /// While both journal writes are in flight, appends need not wake the shard, until they are too many for the
+    /// journal.
+    pub(super) fn promise_while_journalling(&mut self, writer: usize) {
+        let w = &mut self.writers[writer];
+        let Some(segment) = w.segments.back() else { return };
+        w.promised = true;
+        w.tail.promise_look(segment.submitted + JOURNAL_RANGE_MAX as u64);
+        self.journal_waiters.push(writer);
+    }
+
+    /// Before the shard looks at what is published, so that whatever comes later is announced.
+    pub(super) fn take_promise_back(&mut self, writer: usize) {
+        let w = &mut self.writers[writer];
+        if std::mem::take(&mut w.promised) {
+            w.tail.promise_look(0);
+        }
+    }
+
     /// Puts a small pending range forward for the next journal write.
     fn offer_to_journal(&mut self, writer: usize, at: usize) {
         let w = &mut self.writers[writer];

@@ -25,12 +25,17 @@ impl Shard {
                 break;
             };
             let number = self.journal.active_number().expect("a write was just made");
+            let full = !self.journal.accepts();
             for range in taken {
+                let holder = range.holder;
                 let writer = &mut self.writers[range.holder];
                 writer.offered = false;
                 let segment = writer.segment(range.generation).expect("a segment with pending bytes is open");
                 if segment.journalled(range.end, issue.lsn, number) {
                     self.journal.retain(number, range.holder);
+                }
+                if full && self.journal.in_flight() > 0 {
+                    self.promise_while_journalling(holder);
                 }
             }
             self.bytes_since_checkpoint += issue.size as u64;

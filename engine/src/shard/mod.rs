@@ -235,6 +235,7 @@ impl Shard {
         if self.writers[writer].failed.is_some() {
             return;
         }
+        self.take_promise_back(writer);
         self.writers[writer].adopt();
         self.prepare_segment(writer, out);
         for at in 0..self.writers[writer].segments.len() {
@@ -250,6 +251,7 @@ impl Shard {
             self.make_durable(writer, at, out);
             self.seal(writer, at, out);
         }
+        self.promise_while_writing(writer);
     }
 
     /// Takes a completion. What follows from it is said by the next turn.

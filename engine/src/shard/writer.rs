@@ -20,6 +20,8 @@ pub(crate) struct Writer {
     pub(crate) segments: VecDeque<SegmentWriter>,
     /// Is in the shard's list of writers to look at.
     pub(crate) queued: bool,
+    /// The tail has the shard's promise to look by itself.
+    pub(crate) promised: bool,
     /// A small range of it is put forward for the next journal write.
     pub(crate) offered: bool,
     /// A segment is being prepared.
@@ -115,6 +117,7 @@ impl Writer {
             tail,
             segments: VecDeque::new(),
             queued: false,
+            promised: false,
             offered: false,
             preparing: false,
             next_size: first_size,

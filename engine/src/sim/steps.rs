@@ -197,7 +197,9 @@ impl World {
             let plan = Plan::new(records).map_err(Refusal::Failed)?;
             partition.tail().append(&plan, records, now)
         });
-        if let Some(engine) = &self.engine {
+        if let Some(engine) = &self.engine
+            && !appended.as_ref().is_ok_and(|appended| appended.heard)
+        {
             engine.announce(partition);
         }
         match appended {
@@ -296,8 +298,10 @@ impl World {
         if !filled {
             with_records(&records, |records| reservation.fill(&plan, records));
         }
-        reservation.publish();
-        if let Some(engine) = &self.engine {
+        let appended = reservation.publish();
+        if let Some(engine) = &self.engine
+            && !appended.heard
+        {
             engine.announce(&partition);
         }
         self.wait_for(place, &partition, base, records.len() as u64, promise);

@@ -36,6 +36,7 @@ impl Tail {
         state.last_time = time;
         let end = current.prefix(state.next_offset);
         let generation = current.segment.generation;
+        let heard = end.position < state.heard;
         let published = state.slots.complete_at_once(&current.segment, end);
         if published {
             self.watermark.mark(Durability::LoseOnKill).store(end.offset);
@@ -45,22 +46,36 @@ impl Tail {
         if published && self.watermark.durability() == Durability::LoseOnKill {
             self.watermark.visible().waiters().wake(end.offset);
         }
-        Ok(Appended { base_offset: stamp.base_offset, count, append_time: time, generation, end })
+        Ok(Appended { base_offset: stamp.base_offset, count, append_time: time, generation, end, heard })
     }
 
-    /// Under the append lock: a reservation is complete. What was published by it, and the event to wake for.
+    /// Under the append lock: a reservation is complete.
     ///
     /// After a failure nothing is published any more: whoever waited has been told that it failed, and what readers
     /// see must not grow either.
-    pub(super) fn complete(&self, number: u64) -> Option<(u64, u64)> {
+    pub(super) fn complete(&self, number: u64) -> Completed {
         let mut guard = self.state.lock();
         if guard.failed.is_some() {
-            return None;
+            return Completed::default();
         }
-        let published = guard.slots.complete(number)?;
-        self.watermark.mark(Durability::LoseOnKill).store(published);
-        Some((published, self.count_event()))
+        let published = guard.slots.complete(number);
+        let end = guard.current.as_ref().map_or(u64::MAX, |current| current.position);
+        let heard = end < guard.heard;
+        let published = published.map(|published| {
+            self.watermark.mark(Durability::LoseOnKill).store(published);
+            (published, self.count_event())
+        });
+        Completed { published, heard }
     }
+}
+
+/// What the completion of a reservation led to.
+#[derive(Default)]
+pub(super) struct Completed {
+    /// The offset that is published now, if it moved, and the event to wake for.
+    pub published: Option<(u64, u64)>,
+    /// The shard looks by itself at everything that is claimed so far.
+    pub heard: bool,
 }
 
 /// The end of a frame of `size` bytes and `count` records at `start`.

@@ -267,6 +267,32 @@ fn loom_no_announcement_is_lost() {
 needs!(loom_the_announcement_needs_its_order: no_announcement_is_lost without AnnounceOrders, 3);
 needs!(loom_the_announcement_needs_to_be_accepted_first: no_announcement_is_lost without AcceptFirst, 3);
 
+/// A shard takes its promise to look back and looks; an append that relied on the promise is seen.
+fn no_promise_is_broken() {
+    let tail = tail_with(1 << 16);
+    append(&tail, 1).expect("there is room");
+    let segment = Arc::clone(&tail.active()[0]);
+    tail.promise_look(u64::MAX);
+    let shard = {
+        let (tail, segment) = (Arc::clone(&tail), Arc::clone(&segment));
+        thread::spawn(move || {
+            let early = (!held(Guard::AcceptFirst)).then(|| segment.published().offset);
+            tail.promise_look(0);
+            early.unwrap_or_else(|| segment.published().offset)
+        })
+    };
+    let heard = append(&tail, 2).expect("there is room").heard;
+    let seen = shard.join().expect("no thread panics");
+    assert!(seen == 2 || !heard, "the shard promised to look, and did not see it");
+}
+
+#[test]
+fn loom_no_promise_is_broken() {
+    model(3, no_promise_is_broken);
+}
+
+needs!(loom_the_promise_needs_to_be_taken_back_first: no_promise_is_broken without AcceptFirst, 3);
+
 fn an_append_waits_for_room() {
     let tail = tail_with(1 << 16);
     append(&tail, 1).expect("there is room");

@@ -39,7 +39,7 @@ impl Claim {
         unsafe { self.block.bytes_mut(at, self.size) }
     }
 
-    fn appended(&self) -> Appended {
+    fn appended(&self, heard: bool) -> Appended {
         let start = Prefix { position: self.place.position, offset: self.stamp.base_offset };
         Appended {
             base_offset: self.stamp.base_offset,
@@ -47,6 +47,7 @@ impl Claim {
             append_time: self.stamp.append_time,
             generation: self.place.generation,
             end: end_of(start, self.size, self.count),
+            heard,
         }
     }
 }
@@ -79,11 +80,14 @@ impl Tail {
         Reservation { tail: self, claim: Some(claim) }
     }
 
-    fn publish(&self, slot: u64) {
-        if let Some((published, event)) = self.complete(slot) {
+    /// Whether the shard looks by itself.
+    fn publish(&self, slot: u64) -> bool {
+        let completed = self.complete(slot);
+        if let Some((published, event)) = completed.published {
             self.watermark.mark(Durability::LoseOnKill).waiters().wake(published);
             self.room.wake(event);
         }
+        completed.heard
     }
 }
 
@@ -115,8 +119,8 @@ impl Reservation<'_> {
         let mut claim = self.claim.take().expect("it was just looked at");
         let place = claim.place;
         frame::seal(claim.bytes_mut(), &place, &fields);
-        self.tail.publish(claim.slot);
-        claim.appended()
+        let heard = self.tail.publish(claim.slot);
+        claim.appended(heard)
     }
 
     #[cfg(any(test, feature = "sim"))]

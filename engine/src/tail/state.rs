@@ -24,6 +24,8 @@ pub(super) struct State {
     pub told: bool,
     /// An append was refused for want of the segment that is being wished for.
     pub needed: bool,
+    /// The shard looks at what is published below this position without being told.
+    pub heard: u64,
     pub slots: Slots,
     pub block_size: BlockSize,
     pub failed: Option<Error>,

@@ -40,6 +40,8 @@ pub(crate) struct Appended {
     pub generation: Generation,
     /// Byte after the frame, and the offset after its records.
     pub end: Prefix,
+    /// The shard looks at it by itself: it need not be announced.
+    pub heard: bool,
 }
 
 /// The growing end of one partition.
@@ -82,6 +84,7 @@ impl Tail {
                 not_offered: None,
                 told: false,
                 needed: false,
+                heard: 0,
                 slots: Slots::default(),
                 block_size: BlockSize::smallest(),
                 failed: None,
@@ -130,6 +133,13 @@ impl Tail {
         // A read-modify-write on both sides: either this one comes first, and the shard's acquires what was published
         // before it, or the shard's comes first, and this one reads "not announced".
         !self.announced.swap(true, order(Guard::AnnounceOrders, Ordering::AcqRel))
+    }
+
+    /// The shard promises to look, in its own time, at what is published below `position`: appends that end there need
+    /// no announcement. It takes the promise back (0) before it looks. Both happen under the append lock, so an append
+    /// comes before, and is seen, or after, and announces itself.
+    pub(crate) fn promise_look(&self, position: u64) {
+        self.state.lock().heard = position;
     }
 
     /// The shard has received the announcement. It reads what is published, wished for and failed after this call.

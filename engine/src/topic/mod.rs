@@ -4,6 +4,7 @@ mod describe;
 mod dump;
 pub(crate) mod name;
 mod options;
+mod slots;
 mod state;
 #[allow(clippy::module_inception, reason = "the noun of this level")]
 mod topic;

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::describe::{PartitionDescription, TopicDescription};
+use super::slots::Slots;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Gate;
@@ -14,7 +15,7 @@ use crate::producer::RoundRobin;
 use crate::reader::Lender;
 use crate::segment::{Chain, SEGMENT_DATA_START};
 use crate::shard::{Message, ShardHandle};
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Swap};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use crate::tail::{Tail, TailStart};
 
 /// Changes to the store's metadata; each is durable when the call returns.
@@ -44,9 +45,6 @@ impl Common {
     }
 }
 
-/// A partition that is made when it is first used; until then it costs a few words.
-type Slot = Arc<OnceLock<Arc<Partition>>>;
-
 /// A topic.
 pub(crate) struct TopicState {
     pub(crate) id: TopicId,
@@ -54,7 +52,7 @@ pub(crate) struct TopicState {
     pub(crate) durability: Durability,
     pub(crate) turns: RoundRobin,
     pub(crate) common: Arc<Common>,
-    slots: Swap<Vec<Slot>>,
+    slots: Slots<Arc<Partition>>,
     deleted: AtomicBool,
     /// One change of its shape at a time.
     changing: Mutex<()>,
@@ -74,7 +72,7 @@ impl TopicState {
             durability,
             turns: RoundRobin::default(),
             common: Arc::clone(common),
-            slots: Swap::new((0..partitions).map(|_| Slot::default()).collect()),
+            slots: Slots::new(partitions),
             deleted: AtomicBool::new(false),
             changing: Mutex::new(()),
         }
@@ -102,17 +100,22 @@ impl TopicState {
     }
 
     pub(crate) fn partitions(&self) -> u32 {
-        u32::try_from(self.slots.load().len()).expect("a topic has at most 65,536 partitions")
+        self.slots.len()
     }
 
     /// A partition, made if this is its first use.
     pub(crate) fn partition(&self, index: u32) -> Result<Arc<Partition>> {
-        let slots = self.slots.load();
-        let Some(slot) = slots.get(index as usize) else {
-            let message = format!("topic {:?} has partitions 0 to {}, not {index}", self.name, slots.len() - 1);
-            return Err(Error::new(ErrorKind::NotFound, message));
-        };
-        Ok(Arc::clone(slot.get_or_init(|| Arc::new(self.make(index)))))
+        match self.slots.get(index) {
+            Some(slot) => Ok(Arc::clone(slot.get_or_init(|| Arc::new(self.make(index))))),
+            None => Err(self.no_partition(index)),
+        }
+    }
+
+    #[cold]
+    fn no_partition(&self, index: u32) -> Error {
+        let last = self.partitions() - 1;
+        let message = format!("topic {:?} has partitions 0 to {last}, not {index}", self.name);
+        Error::new(ErrorKind::NotFound, message)
     }
 
     fn make(&self, index: u32) -> Partition {
@@ -130,14 +133,14 @@ impl TopicState {
 
     /// Puts in a partition that recovery found.
     pub(crate) fn install(&self, partition: Partition) {
-        let index = partition.id().partition as usize;
-        let fresh = self.slots.load()[index].set(Arc::new(partition)).is_ok();
+        let slot = self.slots.get(partition.id().partition).expect("recovery names partitions of the topic");
+        let fresh = slot.set(Arc::new(partition)).is_ok();
         assert!(fresh, "recovery names each partition once, before anybody uses it");
     }
 
     /// The partitions that have been used.
     pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
-        self.slots.load().iter().filter_map(|slot| slot.get().map(Arc::clone)).collect()
+        self.slots.iter().filter_map(|slot| slot.get().map(Arc::clone)).collect()
     }
 
     /// Raises the number of partitions.
@@ -150,10 +153,7 @@ impl TopicState {
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
         self.common.order(MetaOrder::AddPartitions { topic: self.id, total })?;
-        self.slots.update(|slots| {
-            let more = (slots.len()..total as usize).map(|_| Slot::default());
-            slots.iter().cloned().chain(more).collect()
-        });
+        self.slots.grow(total);
         Ok(())
     }
 
@@ -205,8 +205,7 @@ impl TopicState {
     }
 
     pub(crate) fn describe(&self) -> TopicDescription {
-        let slots = self.slots.load();
-        let partitions = slots.iter().enumerate().map(|(index, slot)| {
+        let partitions = self.slots.iter().enumerate().map(|(index, slot)| {
             let empty = PartitionDescription {
                 partition: u32::try_from(index).expect("a topic has at most 65,536 partitions"),
                 log_start: 0,

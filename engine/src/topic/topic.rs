@@ -113,7 +113,7 @@ impl Topic {
             Target::Key(key) => self.partition_of(key),
             Target::RoundRobin => self.state.turns.next(self.state.partitions()),
         };
-        submit(&self.state.partition(index)?, records, options, &*self.state.common.environment)
+        submit(self.state.partition(index)?, records, options, &*self.state.common.environment)
     }
 
     /// As [`submit`](Topic::submit), but the acknowledgement arrives in a completion queue, under `token`. Returns

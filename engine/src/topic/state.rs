@@ -14,7 +14,7 @@ use crate::producer::RoundRobin;
 use crate::reader::Lender;
 use crate::segment::{Chain, SEGMENT_DATA_START};
 use crate::shard::{Message, ShardHandle};
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Swap};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Swap, WaitQueue};
 use crate::tail::{Tail, TailStart};
 
 /// Changes to the store's metadata; each is durable when the call returns.
@@ -56,6 +56,8 @@ pub(crate) struct TopicState {
     pub(crate) common: Arc<Common>,
     slots: Swap<Vec<Slot>>,
     deleted: AtomicBool,
+    /// Who waits for a number of partitions, or for the end of the topic.
+    shape: WaitQueue,
     /// One change of its shape at a time.
     changing: Mutex<()>,
 }
@@ -76,6 +78,7 @@ impl TopicState {
             common: Arc::clone(common),
             slots: Swap::new((0..partitions).map(|_| Slot::default()).collect()),
             deleted: AtomicBool::new(false),
+            shape: WaitQueue::new(),
             changing: Mutex::new(()),
         }
     }
@@ -95,6 +98,11 @@ impl TopicState {
     pub(crate) fn check_change(&self) -> Result<()> {
         self.common.gate.check_change()?;
         self.check()
+    }
+
+    /// Waiters for a number of partitions. All are woken when the topic is deleted.
+    pub(crate) fn shape(&self) -> &WaitQueue {
+        &self.shape
     }
 
     fn gone(&self) -> Error {
@@ -154,6 +162,7 @@ impl TopicState {
             let more = (slots.len()..total as usize).map(|_| Slot::default());
             slots.iter().cloned().chain(more).collect()
         });
+        self.shape.wake(u64::from(total));
         Ok(())
     }
 

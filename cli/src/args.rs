@@ -83,7 +83,13 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it changes the store.
     fn changes(&self) -> bool {
-        matches!(self, Command::Import(_) | Command::Topic(TopicCommand::Delete { .. }))
+        match self {
+            Command::Import(_) | Command::Topic(TopicCommand::Delete { .. }) => true,
+            Command::Consume(consume) => consume.name.is_some(),
+            Command::Positions(command) => !matches!(command, PositionsCommand::List { .. }),
+            Command::Kv(command) => !matches!(command, KvCommand::Get { .. } | KvCommand::List { .. }),
+            _ => false,
+        }
     }
 }
 

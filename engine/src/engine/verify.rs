@@ -39,6 +39,13 @@ impl Core {
                 verify_partition(&self.common().lender, &partition, &mut report, tell)?;
             }
         }
+        for partition in self.internal_partitions() {
+            self.common().gate.check()?;
+            verify_partition(&self.common().lender, &partition, &mut VerifyReport::default(), &mut |range| {
+                tell(range);
+                report.damaged.push(range.clone());
+            })?;
+        }
         Ok(report)
     }
 }

@@ -34,8 +34,8 @@ const TABLE: &[(&str, &[&str])] = &[
     // 7
     ("producer", &["format", "io", "partition"]),
     ("topic", &["format", "io", "segment", "tail", "manifest", "shard", "gate", "partition", "reader", "producer"]),
-    ("internal", &["format", "manifest", "gate", "partition", "reader", "producer", "topic"]),
-    ("consumer", &["gate", "partition", "reader", "topic", "internal"]),
+    ("internal", &["format", "manifest", "partition", "reader", "producer", "topic"]),
+    ("consumer", &["reader", "topic", "internal"]),
     // 8
     (
         "engine",

@@ -3,6 +3,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{LONG, open, read_all, topic, values};
@@ -198,6 +199,44 @@ for_each_runtime! {
                 assert_eq!(first[1], next[first[0] as usize]);
                 next[first[0] as usize] += 1;
             }
+        }
+    }
+
+    /// Appends that were under way when the close began kept their shard from ending, or were never seen by it.
+    fn a_close_among_appends_ends_and_keeps_what_was_acknowledged(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let acknowledged = [const { AtomicU64::new(0) }; 4];
+        for round in 0..20 {
+            let engine = open(dir.path(), runtime);
+            let topic = engine.topic("t").unwrap_or_else(|_| topic(&engine, 4));
+            for (partition, acknowledged) in acknowledged.iter().enumerate() {
+                let high = topic.describe().expect("it is there").partitions[partition].high_watermark;
+                assert!(high >= acknowledged.load(Ordering::Relaxed), "round {round}: {high}");
+            }
+            let (ended, end) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                for (partition, acknowledged) in acknowledged.iter().enumerate() {
+                    let topic = &topic;
+                    scope.spawn(move || {
+                        let value = vec![1; if partition % 2 == 0 { 200_000 } else { 64 }];
+                        loop {
+                            match topic.append_batch(Target::Partition(partition as u32), &[Record::new(&value)]) {
+                                Ok(append) => acknowledged.store(append.base_offset + 1, Ordering::Relaxed),
+                                Err(error) => break assert_eq!(error.kind(), ErrorKind::Closed, "{error}"),
+                            }
+                        }
+                    });
+                }
+                scope.spawn(move || {
+                    if end.recv_timeout(LONG).is_err() {
+                        eprintln!("the close of round {round} does not end");
+                        std::process::abort();
+                    }
+                });
+                std::thread::sleep(Duration::from_millis(5 + round % 10));
+                engine.close().expect("closed");
+                ended.send(()).expect("somebody waits");
+            });
         }
     }
 

@@ -472,6 +472,9 @@ impl Incarnation {
     }
 
     pub(crate) fn begin_close(&mut self) {
+        for partition in self.partitions.values() {
+            partition.tail().fail(Error::new(crate::ErrorKind::Closed, "the engine is closed"));
+        }
         for driven in &self.shards {
             driven.handle.send(Message::Close);
         }

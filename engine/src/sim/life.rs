@@ -153,9 +153,14 @@ impl World {
 
     /// Closes the engine properly, if the machine stays on for so long.
     pub(super) fn close(&mut self) -> Check {
-        self.end_reservations()?;
+        if self.rng.one_in(2) {
+            self.end_reservations()?;
+        }
         let Some(engine) = &mut self.engine else { return Ok(()) };
         engine.begin_close();
+        // Appends that were under way when the close began.
+        engine.round(&mut self.rng);
+        self.end_reservations()?;
         self.device.note(|| "== close".into(), 3);
         if !self.settle(|engine| engine.is_closed())? {
             self.go_down();

@@ -5,6 +5,7 @@ use super::place::Frame;
 use super::room::Refusal;
 use super::tail::Appended;
 use crate::durability::Durability;
+use crate::error::ErrorKind;
 use crate::format::frame;
 use crate::format::plan::Plan;
 use crate::format::record::Record;
@@ -52,10 +53,11 @@ impl Tail {
     /// Under the append lock: a reservation is complete.
     ///
     /// After a failure nothing is published any more: whoever waited has been told that it failed, and what readers
-    /// see must not grow either.
+    /// see must not grow either. A tail that is merely closed is not failed: the shard that closes waits for what is
+    /// under way.
     pub(super) fn complete(&self, number: u64) -> Completed {
         let mut guard = self.state.lock();
-        if guard.failed.is_some() {
+        if guard.failed.as_ref().is_some_and(|error| error.kind() != ErrorKind::Closed) {
             return Completed::default();
         }
         let published = guard.slots.complete(number);

@@ -8,7 +8,7 @@ use super::state::{BlockSize, State};
 use super::watermark::Watermark;
 use crate::buffer::{Block, Pool};
 use crate::durability::Durability;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{Generation, PartitionId};
 use crate::segment::{Chain, Prefix, PreparedSegment, Segment};
 use crate::sync::{AppendLock, Arc, AtomicBool, AtomicU64, Guard, Ordering, Swap, WaitQueue, order};
@@ -249,11 +249,13 @@ impl Tail {
         Some(open.block)
     }
 
-    /// Refuses appends from now on; reservations under way may still be published. The first error stands. Whoever
-    /// waits for room gets it. Waiters for acknowledgements are the business of [`Watermark::fail`].
+    /// Refuses appends from now on. Reservations under way are still published if the error is that of a close, which
+    /// waits for them, and not after a failure. The first failure stands. Whoever waits for room gets it. Waiters for acknowledgements are the business of [`Watermark::fail`].
     pub(crate) fn fail(&self, error: Error) {
         let mut guard = self.state.lock();
-        guard.failed.get_or_insert(error);
+        if guard.failed.as_ref().is_none_or(|before| before.kind() == ErrorKind::Closed) {
+            guard.failed = Some(error);
+        }
         self.wish.store(0, Ordering::Release);
         self.count_event();
         drop(guard);

@@ -357,6 +357,25 @@ fn a_failed_tail_refuses_and_lets_go_of_those_who_wait() {
     assert_eq!(tail.wants_segment(), None);
 }
 
+/// The close of an engine waited forever for a large append that was under way when it began: refusing appends also kept
+/// that one from being published.
+#[test]
+fn what_is_under_way_at_a_close_is_published_and_after_a_failure_it_is_not() {
+    for (kind, published) in [(ErrorKind::Closed, true), (ErrorKind::PartitionFailed, false)] {
+        let tail = ready(1 << 20);
+        let value = vec![1; 10];
+        let (plan, records) = plan(&value);
+        let mut reservation = tail.reserve(&plan, 0).expect("there is room");
+        tail.fail(Error::new(ErrorKind::Closed, "the engine is closed"));
+        tail.fail(Error::new(kind, "and what came then"));
+        let (segment, end) = tail.seal().expect("there is a segment");
+        reservation.fill(&plan, &records);
+        reservation.publish();
+        assert_eq!(segment.published() == end, published, "{kind:?}");
+        assert!(matches!(append(&tail, b"x"), Err(Refusal::Failed(error)) if error.kind() == kind));
+    }
+}
+
 #[test]
 fn an_announcement_is_made_once_until_it_is_accepted() {
     let tail = ready(1 << 20);

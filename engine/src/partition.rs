@@ -168,7 +168,7 @@ impl Partition {
             return Err(error.clone());
         }
         let (start, high) = (self.log_start(), self.watermark().high());
-        if let Some(damage) = self.damage_in(offset..offset + 1) {
+        if let Some(damage) = self.damage_in(offset..offset.saturating_add(1)) {
             return Err(Error::corrupt(damage, "recovery found acknowledged records missing or damaged"));
         }
         if (start..=high).contains(&offset) || self.damaged.iter().any(|range| range.end == offset) {

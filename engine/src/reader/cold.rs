@@ -1,7 +1,5 @@
 //! What is not in memory: extents from the device, their check, and reading ahead.
 
-use std::io;
-
 use super::bounds::extent_at;
 use super::check::{self, Damage, Landmark};
 use super::extent::{Extent, Look};
@@ -9,6 +7,7 @@ use super::lender::{Cursor, Found, Lender, Mark, Step, full};
 use crate::buffer::{Block, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{FrameError, Place};
+use crate::gate::closed;
 use crate::limits::SECTOR;
 use crate::partition::Partition;
 use crate::segment::{Index, Prefix, SEGMENT_DATA_START, Segment};
@@ -191,9 +190,12 @@ struct Answer {
 }
 
 impl Answer {
-    fn give(mut self, result: io::Result<usize>) {
+    fn give(mut self, result: Result<usize>) {
         if let Some(extent) = self.extent.take() {
-            extent.loaded(result.map_err(|error| Error::os(&self.what, &error)));
+            extent.loaded(result.map_err(|error| match error.kind() {
+                ErrorKind::Closed => error,
+                _ => error.context(&self.what),
+            }));
         }
     }
 }
@@ -201,7 +203,7 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(extent) = self.extent.take() {
-            extent.loaded(Err(Error::new(ErrorKind::Closed, format!("{}: the engine is closed", self.what))));
+            extent.loaded(Err(closed()));
         }
     }
 }

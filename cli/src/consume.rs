@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use thalweg::{Error, ErrorKind, PartitionDescription, RecordView, Topic};
+use thalweg::{Error, PartitionDescription, RecordView, Topic};
 
 use crate::args::{Consume, Format, From, Global};
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ enum Stop {
 
 impl std::convert::From<Error> for Stop {
     fn from(error: Error) -> Stop {
-        if error.kind() == ErrorKind::Corrupt { Stop::Damaged(error) } else { Stop::Failed(error.into()) }
+        if error.damaged().is_some() { Stop::Damaged(error) } else { Stop::Failed(error.into()) }
     }
 }
 

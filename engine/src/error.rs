@@ -129,6 +129,14 @@ impl Error {
         made
     }
 
+    /// The same error, of a read, with the offsets that it could not give.
+    pub(crate) fn of_range(mut self, range: DamagedRange) -> Error {
+        let verb = if self.inner.kind == ErrorKind::Corrupt { "are damaged" } else { "cannot be read" };
+        self.inner.message = format!("{range} {verb}: {}", self.inner.message);
+        self.inner.damaged = Some(range);
+        self
+    }
+
     /// Damage in acknowledged data.
     pub fn corrupt(range: DamagedRange, why: impl fmt::Display) -> Error {
         let message = format!("{range} are damaged: {why}");

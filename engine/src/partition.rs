@@ -164,8 +164,8 @@ impl Partition {
 
     /// The offset up to which readers see; an error for an offset that lies outside, or in damage.
     pub(crate) fn check_readable(&self, offset: u64) -> Result<u64> {
-        if let Some(error) = self.watermark().failure().filter(|error| error.kind() == ErrorKind::Deleted) {
-            return Err(error.clone());
+        if let Some(gone) = self.gone() {
+            return Err(gone);
         }
         let (start, high) = (self.log_start(), self.watermark().high());
         if let Some(damage) = self.damage_in(offset..offset.saturating_add(1)) {
@@ -176,6 +176,24 @@ impl Partition {
         }
         let message = format!("{self}: offset {offset} is out of range; readable is {start}..{high}");
         Err(Error::new(ErrorKind::OutOfRange, message))
+    }
+
+    /// The error of a partition whose topic was deleted.
+    fn gone(&self) -> Option<Error> {
+        self.watermark().failure().filter(|error| error.kind() == ErrorKind::Deleted).cloned()
+    }
+
+    /// The error of a read of `offsets`. Where a file or the device did not give them, it names them.
+    pub(crate) fn unreadable(&self, error: Error, offsets: Range<u64>) -> Error {
+        if let Some(gone) = self.gone() {
+            return gone;
+        }
+        match error.kind() {
+            ErrorKind::Io | ErrorKind::PermissionDenied | ErrorKind::Corrupt if error.damaged().is_none() => {
+                error.of_range(self.damage(offsets.start, offsets.end))
+            }
+            _ => error,
+        }
     }
 
     /// The first range of damage known from recovery that meets `offsets`.

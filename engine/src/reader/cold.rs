@@ -38,7 +38,9 @@ impl Lender {
             Err(error) => {
                 self.cache.remove(&extent);
                 cursor.private = None;
-                return Err(error);
+                let index = mark.segment.index().unwrap_or_else(|| Arc::new(Index::new()));
+                let first = first_offset(&mark.segment, &index, &extent).min(cursor.offset);
+                return Err(partition.unreadable(error, first..extent.end_offset.max(cursor.offset + 1)));
             }
         };
         let mut end = extent.end.min(limit.position);
@@ -135,7 +137,7 @@ impl Lender {
         let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
         let damage: Arc<[Damage]> = damage_of(segment, &index, extent, bytes).into();
         extent.checked(Arc::clone(&damage));
-        if !damage.is_empty() && self.distrust(partition, segment)? {
+        if !damage.is_empty() && self.distrust_if_readable(partition, segment)? {
             cursor.place = None;
             cursor.private = None;
         }
@@ -183,6 +185,12 @@ pub(super) fn extent_of(segment: &Segment, index: &Index, position: u64, limit: 
     Some((start, Prefix { position: end, offset }))
 }
 
+/// The offset that an extent begins with, as far as the index says.
+pub(super) fn first_offset(segment: &Segment, index: &Index, extent: &Extent) -> u64 {
+    let entry = index.first_from(extent.position()).filter(|entry| entry.position() == extent.position());
+    segment.base_offset + entry.map_or(0, |entry| u64::from(entry.relative_offset))
+}
+
 /// Completes an extent, also if nobody ever answers.
 struct Answer {
     extent: Option<Arc<Extent>>,
@@ -211,7 +219,7 @@ impl Drop for Answer {
 /// Asks the shard to read an extent.
 pub(super) fn request(partition: &Partition, segment: &Arc<Segment>, extent: &Arc<Extent>) {
     let (start, end) = (extent.position(), extent.end);
-    let what = format!("{partition}: cannot read bytes {start}..{end} of segment {:05x}", segment.sequence);
+    let what = format!("bytes {start}..{end} of segment {:05x}", segment.sequence);
     let answer = Answer { extent: Some(Arc::clone(extent)), what };
     partition.read_from_device(ReadRequest {
         segment: Arc::clone(segment),
@@ -227,8 +235,7 @@ pub(super) fn damage_of(segment: &Segment, index: &Index, extent: &Extent, bytes
         position: entry.position(),
         offset: segment.base_offset + u64::from(entry.relative_offset),
     };
-    let first = index.first_from(extent.position()).filter(|entry| entry.position() == extent.position());
-    let first = first.map_or(segment.base_offset, |entry| landmark(entry).offset);
+    let first = first_offset(segment, index, extent);
     let place = Place {
         partition: segment.partition,
         generation: segment.generation,

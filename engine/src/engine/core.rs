@@ -322,6 +322,7 @@ fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState)
     let tail = Tail::new(start, Arc::clone(common.lender.pool()), Arc::new(Chain::new(segments.collect())));
     let partition = Partition::new(PartitionStart {
         topic: Arc::clone(&topic.name),
+        gate: Arc::clone(&common.gate),
         tail,
         shard: Arc::clone(common.shard_of(id)),
         log_start: found.log_start,

@@ -6,6 +6,7 @@ mod dump;
 mod failure;
 mod import;
 mod info;
+mod inputs;
 mod key;
 mod lines;
 mod output;

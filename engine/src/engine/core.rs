@@ -10,8 +10,10 @@ use super::options::Options;
 use crate::buffer::{Block, Budget, MemorySource, Pool, Relief, Share};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::Edit;
 use crate::gate::{Gate, closed};
 use crate::ids::{DurablePrimitive, Generation, PartitionId};
+use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
 use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
@@ -57,6 +59,7 @@ pub(crate) struct Core {
     default_durability: Durability,
     store: u64,
     primitive: DurablePrimitive,
+    primitive_reason: Option<String>,
     recovery: RecoveryReport,
 }
 
@@ -84,7 +87,7 @@ impl Core {
         ground: Ground,
         options: &Options,
         meta_options: MetaOptions,
-        measure: &dyn Fn() -> DurablePrimitive,
+        measure: &dyn Fn() -> DurableChoice,
         tell: &dyn Fn(DurablePrimitive),
     ) -> Result<Opened> {
         options.check()?;
@@ -96,7 +99,10 @@ impl Core {
         } else if options.read_only {
             return Err(Error::new(ErrorKind::NotFound, "the directory holds no store to read"));
         } else if options.create {
-            ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), measure())?
+            let DurableChoice { primitive, reason } = measure();
+            let mut store = ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), primitive)?;
+            store.commit(&[Edit::DurableReason { reason }])?;
+            store
         } else {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -139,6 +145,7 @@ impl Core {
             default_durability: options.durability,
             store: identity.store,
             primitive: meta.image().durable,
+            primitive_reason: meta.image().durable_reason.clone(),
             recovery,
         };
         Ok(Opened { core, shards, meta })
@@ -160,6 +167,11 @@ impl Core {
 
     pub(crate) fn primitive(&self) -> DurablePrimitive {
         self.primitive
+    }
+
+    /// Why that one, if the store knows.
+    pub(crate) fn primitive_reason(&self) -> Option<&str> {
+        self.primitive_reason.as_deref()
     }
 
     pub(crate) fn recovery(&self) -> &RecoveryReport {
@@ -244,7 +256,7 @@ fn not_found(name: &str) -> Error {
 }
 
 /// Divides the memory, or says how much it takes.
-fn budget(total: u64, shards: u32) -> Result<Budget> {
+pub(super) fn budget(total: u64, shards: u32) -> Result<Budget> {
     // Journal writes of every shard, and one extent that is read when nothing else is left.
     let reserve = shards as usize * JOURNAL_IN_FLIGHT_MAX * JOURNAL_WRITE_MAX + 2 * BLOCK_MAX;
     let least = Budget::least_total(reserve) as u64;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::size;
+use crate::{size, time};
 
 /// Takes records in, gives them back, and looks into stores.
 #[derive(Parser)]
@@ -66,6 +66,12 @@ pub(crate) enum Command {
     /// List, describe and delete topics
     #[command(subcommand)]
     Topic(TopicCommand),
+    /// List, reset and delete the positions that consumers have committed
+    #[command(subcommand)]
+    Positions(PositionsCommand),
+    /// Read and change the key-values of a topic
+    #[command(subcommand)]
+    Kv(KvCommand),
     /// Read everything and check every checksum and offset
     Verify,
     /// Show the frames of a partition as they lie on the device
@@ -77,7 +83,13 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it changes the store.
     fn changes(&self) -> bool {
-        matches!(self, Command::Import(_) | Command::Topic(TopicCommand::Delete { .. }))
+        match self {
+            Command::Import(_) | Command::Topic(TopicCommand::Delete { .. }) => true,
+            Command::Consume(consume) => consume.name.is_some(),
+            Command::Positions(command) => !matches!(command, PositionsCommand::List { .. }),
+            Command::Kv(command) => !matches!(command, KvCommand::Get { .. } | KvCommand::List { .. }),
+            _ => false,
+        }
     }
 }
 
@@ -113,9 +125,13 @@ pub(crate) struct Consume {
     /// Only this partition; otherwise all, one after the other
     #[arg(long, value_name = "P")]
     pub(crate) partition: Option<u32>,
-    /// Where to begin: earliest, latest, or an offset
-    #[arg(long, value_name = "earliest|latest|OFFSET", default_value = "earliest", value_parser = from)]
+    /// Where to begin: earliest, latest, an offset, or @ and a time: ms since 1970, or UTC as 2010-12-01T08:26:00Z.
+    /// With --as, where partitions begin that have no position yet
+    #[arg(long, value_name = "earliest|latest|OFFSET|@TIME", default_value = "earliest", value_parser = from)]
     pub(crate) from: From,
+    /// Go on where the consumer of this name was, and commit how far this one gets
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Write at most so many records
     #[arg(long, value_name = "N")]
     pub(crate) max: Option<u64>,
@@ -129,6 +145,8 @@ pub(crate) enum From {
     Earliest,
     Latest,
     Offset(u64),
+    /// Ms since 1970.
+    Time(i64),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -150,6 +168,75 @@ pub(crate) enum TopicCommand {
     Delete {
         /// The topic
         topic: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PositionsCommand {
+    /// List positions, with what is still to be read
+    List {
+        /// Only this consumer's
+        consumer: Option<String>,
+    },
+    /// Put a consumer somewhere else
+    Reset(PositionsReset),
+    /// Delete a consumer's positions
+    Delete {
+        /// The consumer
+        consumer: String,
+        /// Only those in this topic
+        #[arg(long, value_name = "TOPIC")]
+        topic: Option<String>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct PositionsReset {
+    /// The consumer
+    pub(crate) consumer: String,
+    /// The topic
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// Only this partition; otherwise all
+    #[arg(long, value_name = "P")]
+    pub(crate) partition: Option<u32>,
+    /// Where to: as with consume --from
+    #[arg(long, value_name = "earliest|latest|OFFSET|@TIME", value_parser = from)]
+    pub(crate) to: From,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KvCommand {
+    /// Write the value of a key to standard output
+    Get {
+        /// The topic
+        topic: String,
+        /// The key
+        key: String,
+    },
+    /// Give a key a value
+    Put {
+        /// The topic
+        topic: String,
+        /// The key
+        key: String,
+        /// The value; - is standard input
+        value: String,
+    },
+    /// Take a key's value away
+    Delete {
+        /// The topic
+        topic: String,
+        /// The key
+        key: String,
+    },
+    /// List keys and values
+    List {
+        /// The topic
+        topic: String,
+        /// Only keys that begin so
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        prefix: String,
     },
 }
 
@@ -197,7 +284,10 @@ fn from(text: &str) -> Result<From, String> {
     match text {
         "earliest" => Ok(From::Earliest),
         "latest" => Ok(From::Latest),
-        _ => text.parse().map(From::Offset).map_err(|_| "must be earliest, latest or an offset".into()),
+        _ => match text.strip_prefix('@') {
+            Some(text) => time::parse(text).map(From::Time),
+            None => text.parse().map(From::Offset).map_err(|_| "must be earliest, latest, an offset or @TIME".into()),
+        },
     }
 }
 

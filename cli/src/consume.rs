@@ -3,15 +3,18 @@
 use std::io::Write;
 
 use serde::Serialize;
-use thalweg::{Error, PartitionDescription, RecordView, Topic};
+use thalweg::{Consumer, ConsumerOptions, Engine, Error, PartitionDescription, Position, RecordView, Start, Topic};
 
 use crate::args::{Consume, Format, From, Global};
+use crate::bytes::Bytes;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::store::{self, Missing};
 
 /// Bytes asked for at once.
 const READ_BYTES: usize = 1 << 20;
+/// A position is committed at least every so many records, once they are written.
+const COMMIT_RECORDS: u64 = 100_000;
 
 /// A record as JSON. Bytes that are not UTF-8 go into the `_base64` field instead.
 #[derive(Serialize)]
@@ -21,9 +24,9 @@ struct Row<'a> {
     offset: u64,
     timestamp: i64,
     #[serde(flatten)]
-    key: Bytes<'a>,
+    key: Bytes<&'a [u8]>,
     #[serde(flatten)]
-    value: Bytes<'a>,
+    value: Bytes<&'a [u8]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     headers: Vec<HeaderRow<'a>>,
 }
@@ -32,7 +35,7 @@ struct Row<'a> {
 struct HeaderRow<'a> {
     name: &'a str,
     #[serde(flatten)]
-    value: Bytes<'a>,
+    value: Bytes<&'a [u8]>,
 }
 
 pub(crate) fn run(global: &Global, args: &Consume, output: &mut Output) -> Result<(), Failure> {
@@ -51,8 +54,9 @@ pub(crate) fn run(global: &Global, args: &Consume, output: &mut Output) -> Resul
         return Err(Failure::Usage(what.into()));
     }
     let format = if output.is_json() { Format::Json } else { args.format };
-    let mut consumer =
-        Consumer { topic: &topic, name: &args.topic, format, left: args.max.unwrap_or(u64::MAX), output };
+    let left = args.max.unwrap_or(u64::MAX);
+    let positions = args.name.as_deref().map(|name| Named::open(&engine, &topic, name)).transpose()?;
+    let mut consumer = Writer { topic: &topic, name: &args.topic, format, left, output, positions };
     let mut damaged = false;
     for partition in wanted {
         match consumer.partition(partition, args.from) {
@@ -87,44 +91,103 @@ impl std::convert::From<Failure> for Stop {
     }
 }
 
-struct Consumer<'a> {
+/// The positions under a name.
+struct Named<'a> {
+    consumer: Consumer,
+    topic: &'a Topic,
+    committed: Vec<Option<u64>>,
+}
+
+impl<'a> Named<'a> {
+    fn open(engine: &Engine, topic: &'a Topic, name: &str) -> Result<Named<'a>, Failure> {
+        let consumer = engine.consumer(ConsumerOptions::default().name(name))?;
+        let mut committed = vec![None; topic.partitions() as usize];
+        for position in engine.positions().list(Some(name))? {
+            if position.topic == topic.name() {
+                committed[position.partition as usize] = Some(position.offset);
+            }
+        }
+        Ok(Named { consumer, topic, committed })
+    }
+
+    fn commit(&mut self, partition: u32, offset: u64) -> Result<(), Failure> {
+        if self.committed[partition as usize] != Some(offset) {
+            let position = Position { topic: self.topic, partition, offset, metadata: &[] };
+            self.consumer.commit_positions(&[position])?;
+            self.committed[partition as usize] = Some(offset);
+        }
+        Ok(())
+    }
+}
+
+struct Writer<'a> {
     topic: &'a Topic,
     name: &'a str,
     format: Format,
     /// Records that may still be written.
     left: u64,
     output: &'a mut Output,
+    positions: Option<Named<'a>>,
 }
 
-impl Consumer<'_> {
-    /// Writes a partition up to the watermark that it had at the start.
+impl Writer<'_> {
+    /// Writes a partition up to the watermark that it had at the start, and commits how far that got.
     fn partition(&mut self, about: &PartitionDescription, from: From) -> Result<(), Stop> {
-        let end = about.high_watermark;
-        let mut offset = match from {
-            From::Earliest => about.log_start,
-            From::Latest => end,
-            From::Offset(offset) => offset,
+        let committed = self.positions.as_ref().and_then(|named| named.committed[about.partition as usize]);
+        let mut offset = match (committed, from) {
+            (Some(offset), _) => offset,
+            (None, From::Earliest) => about.log_start,
+            (None, From::Latest) => about.high_watermark,
+            (None, From::Offset(offset)) => offset,
+            (None, From::Time(ms)) => self.topic.reader(about.partition, Start::Time(ms))?.offset(),
         };
+        let begun = offset;
+        let written = self.records(about, &mut offset);
+        if !matches!(written, Err(Stop::Failed(_))) && (committed.is_none() || offset != begun) {
+            self.commit(about.partition, offset)?;
+        }
+        written
+    }
+
+    /// Writes the records from `offset`, and moves it behind them.
+    fn records(&mut self, about: &PartitionDescription, offset: &mut u64) -> Result<(), Stop> {
+        let end = about.high_watermark;
+        let mut due = COMMIT_RECORDS;
         // An offset beyond the end is read too, for the error that says so.
-        while self.left > 0 && offset != end {
-            let batch = self.topic.read(about.partition, offset, READ_BYTES)?;
+        while self.left > 0 && *offset != end {
+            let batch = self.topic.read(about.partition, *offset, READ_BYTES)?;
             for record in batch.iter().take_while(|record| record.offset < end) {
                 if self.left == 0 {
                     return Ok(());
                 }
                 self.record(about.partition, &record)?;
                 self.left -= 1;
+                *offset = record.offset + 1;
+                due = due.saturating_sub(1);
             }
-            if batch.next_offset() >= end || batch.next_offset() == offset {
+            let next = batch.next_offset();
+            if next == *offset && batch.is_empty() || next >= end {
+                *offset = next.min(end);
                 break;
             }
-            offset = batch.next_offset();
+            *offset = next;
+            if due == 0 {
+                self.commit(about.partition, next)?;
+                due = COMMIT_RECORDS;
+            }
         }
         // Recovery ended the partition where damage begins, so no read comes to it.
         match about.damaged.iter().find(|range| range.start >= end) {
             Some(range) if self.left > 0 => Err(Stop::Damaged(Error::corrupt(range.clone(), "recovery found them so"))),
             _ => Ok(()),
         }
+    }
+
+    /// Makes durable how far a partition is written, once whoever reads the output has it.
+    fn commit(&mut self, partition: u32, offset: u64) -> Result<(), Failure> {
+        let Some(named) = &mut self.positions else { return Ok(()) };
+        self.output.flush()?;
+        named.commit(partition, offset)
     }
 
     fn record(&mut self, partition: u32, record: &RecordView<'_>) -> Result<(), Failure> {
@@ -146,66 +209,5 @@ impl Consumer<'_> {
                     .collect(),
             }),
         }
-    }
-}
-
-/// One field that holds bytes: text where they are UTF-8, base64 under another name where they are not.
-struct Bytes<'a> {
-    name: &'static str,
-    bytes: Option<&'a [u8]>,
-}
-
-impl<'a> Bytes<'a> {
-    fn new(name: &'static str, bytes: Option<&'a [u8]>) -> Bytes<'a> {
-        Bytes { name, bytes }
-    }
-}
-
-impl Serialize for Bytes<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
-        let mut map = serializer.serialize_map(Some(1))?;
-        match self.bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-            None => map.serialize_entry(self.name, &None::<&str>)?,
-            Some((_, Ok(text))) => map.serialize_entry(self.name, text)?,
-            Some((bytes, Err(_))) => map.serialize_entry(&format!("{}_base64", self.name), &base64(bytes))?,
-        }
-        map.end()
-    }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let word = three.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for digit in 0..4 {
-            let used = digit <= three.len();
-            let value = (word >> (18 - 6 * digit)) & 63;
-            text.push(if used { char::from(DIGITS[value as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_as_in_its_rfc() {
-        let vectors = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
-        for (size, expected) in vectors.iter().enumerate() {
-            assert_eq!(base64(&b"foobar"[..size]), *expected);
-        }
-        assert_eq!(base64(&[0xff, 0xfe]), "//4=");
-    }
-
-    #[test]
-    fn bytes_are_text_or_base64_or_null() {
-        let json = |bytes| serde_json::to_string(&Bytes::new("key", bytes)).expect("a map of one");
-        assert_eq!(json(Some(b"a\"b".as_slice())), r#"{"key":"a\"b"}"#);
-        assert_eq!(json(Some(b"\xff\xfe".as_slice())), r#"{"key_base64":"//4="}"#);
-        assert_eq!(json(None), r#"{"key":null}"#);
     }
 }

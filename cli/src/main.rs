@@ -1,6 +1,7 @@
 //! The `thalweg` command: takes records in, gives them back, and looks into stores.
 
 mod args;
+mod bytes;
 mod consume;
 mod dump;
 mod failure;
@@ -8,18 +9,21 @@ mod import;
 mod info;
 mod inputs;
 mod key;
+mod kv;
 mod lines;
 mod output;
+mod positions;
 mod progress;
 mod size;
 mod store;
+mod time;
 mod topic;
 mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use args::{Command, TopicCommand};
+use args::{Command, PositionsCommand, TopicCommand};
 use output::Output;
 
 fn main() -> ExitCode {
@@ -31,6 +35,14 @@ fn main() -> ExitCode {
         Command::Topic(TopicCommand::List) => topic::list(&args.global, &mut output),
         Command::Topic(TopicCommand::Describe { topic }) => topic::describe(&args.global, topic, &mut output),
         Command::Topic(TopicCommand::Delete { topic }) => topic::delete(&args.global, topic, &mut output),
+        Command::Positions(PositionsCommand::List { consumer }) => {
+            positions::list(&args.global, consumer.as_deref(), &mut output)
+        }
+        Command::Positions(PositionsCommand::Reset(reset)) => positions::reset(&args.global, reset, &mut output),
+        Command::Positions(PositionsCommand::Delete { consumer, topic }) => {
+            positions::delete(&args.global, consumer, topic.as_deref(), &mut output)
+        }
+        Command::Kv(command) => kv::run(&args.global, command, &mut output),
         Command::Verify => verify::run(&args.global, &mut output),
         Command::Dump(dump) => dump::run(&args.global, dump, &mut output),
         Command::Info => info::run(&args.global, &mut output),

@@ -35,9 +35,13 @@ mod shard;
 mod runtime;
 
 #[cfg(not(loom))]
+mod consumer;
+#[cfg(not(loom))]
 mod engine;
 #[cfg(not(loom))]
 mod gate;
+#[cfg(not(loom))]
+mod internal;
 #[cfg(not(loom))]
 mod partition;
 #[cfg(not(loom))]
@@ -59,11 +63,15 @@ mod sim {
     pub(crate) mod bugs;
 }
 
+#[cfg(not(loom))]
+pub use consumer::{Consumer, ConsumerOptions, ConsumerPosition, OutOfRange, Polled, Polling, Position};
 pub use durability::Durability;
 #[cfg(not(loom))]
-pub use engine::{Engine, Info, Options, RecoveryReport, Runtime, VerifyReport};
+pub use engine::{Engine, Info, NamedPosition, Options, Positions, RecoveryReport, Runtime, VerifyReport};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
+#[cfg(not(loom))]
+pub use internal::{KeyValue, KeyValues, Write};
 #[cfg(not(loom))]
 pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, Ticket, murmur2};
 #[cfg(not(loom))]

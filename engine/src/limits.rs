@@ -31,6 +31,20 @@ pub const TIME_MAX: i64 = (1 << 46) - 1;
 pub const PARTITIONS_MAX: u32 = 65_536;
 /// The longest topic name. Bytes.
 pub const TOPIC_NAME_MAX: usize = 249;
+/// The longest name of a consumer. Bytes.
+pub const CONSUMER_NAME_MAX: usize = 249;
+/// The largest metadata of a named position. Bytes.
+pub const POSITION_METADATA_MAX: usize = 4096;
+/// All named positions of a store together, 64 bytes counted for each beside its name and metadata. Bytes.
+pub const POSITIONS_SIZE_MAX: usize = 8 << 20;
+/// The longest key of the key-value area. Bytes.
+pub const KEY_VALUE_KEY_MAX: usize = 1024;
+/// The largest value of the key-value area. Bytes.
+pub const KEY_VALUE_VALUE_MAX: usize = 1 << 20;
+/// Changes of one batch of the key-value area.
+pub const KEY_VALUE_BATCH_MAX: usize = 1024;
+/// All key-values of a store together, 64 bytes counted for each beside key and value. Bytes.
+pub const KEY_VALUES_SIZE_MAX: usize = 8 << 20;
 /// Appends up to this size run wholly inside the append lock; larger ones reserve, fill and publish. Bytes.
 pub const APPEND_INSIDE_LOCK_MAX: usize = 4096;
 /// Reservations of one partition that may be under way at once.
@@ -60,6 +74,9 @@ pub const MEMORY_BUDGET_MAX: u64 = 1 << 40;
 
 const _: () =
     assert!(BATCH_IN_BLOCK_MAX + (SECTOR as usize) < BLOCK_MAX, "the largest shared batch and its pad fit a block");
+const _: () = assert!(CONSUMER_NAME_MAX <= u8::MAX as usize, "the size of a consumer's name fits a byte");
+const _: () =
+    assert!(KEY_VALUES_SIZE_MAX * 2 < FRAME_MAX, "any batch of key-values that is within the limit fits a frame");
 const _: () = assert!(RECORD_MAX < FRAME_MAX, "the largest record fits a frame");
 const _: () = assert!(SEGMENT_MAX / 8 <= (1 << 31), "a position in 8-byte units fits 31 bits");
 const _: () = assert!(JOURNAL_RANGE_MAX * 4 <= JOURNAL_WRITE_MAX, "a journal write holds several ranges");

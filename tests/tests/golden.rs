@@ -117,17 +117,19 @@ fn footer(bytes: &[u8], position: u64, out: &mut String) {
     assert_sealed(bytes);
     segment_fields(bytes, "footer", out);
     let mut c = Cursor(&bytes[72..]);
-    let (end, end_offset, end_time, n, zero) = (c.number(8), c.number(8), c.signed(8), c.number(4), c.number(4));
+    let (end, end_offset, end_time) = (c.number(8), c.number(8), c.signed(8));
+    let (newest, n, zero) = (c.signed(8), c.number(4), c.number(4));
     assert_eq!((end, zero), (position, 0));
-    assert_eq!(bytes.len(), (72 + 32 + 16 * n as usize + 4).next_multiple_of(SECTOR));
-    writeln!(out, "  end position {end} offset {end_offset} time {end_time}").expect("a string takes all");
-    let column =
-        |from: u64, size: usize, i: u64| Cursor(&bytes[104 + (from * n) as usize + i as usize * size..]).number(size);
+    assert_eq!(bytes.len(), (72 + 40 + 16 * n as usize + 4).next_multiple_of(SECTOR));
+    writeln!(out, "  end position {end} offset {end_offset} time {end_time} newest {newest}")
+        .expect("a string takes all");
+    let column = |from: u64, size: usize, i: u64| Cursor(&bytes[112 + (from * n) as usize + i as usize * size..]);
     for i in 0..n {
-        let (offset, place, time) = (column(0, 4, i), column(4, 4, i), column(8, 8, i));
+        let (offset, place, time) = (column(0, 4, i).number(4), column(4, 4, i).number(4), column(8, 8, i).signed(8));
         let start = if place >> 31 == 1 { " block start" } else { "" };
         let position = (place & 0x7fff_ffff) * 8;
-        writeln!(out, "  entry: offset +{offset} position {position}{start} time {time}").expect("a string takes all");
+        writeln!(out, "  entry: offset +{offset} position {position}{start} newest before {time}")
+            .expect("a string takes all");
     }
 }
 
@@ -158,7 +160,7 @@ fn frame(bytes: &[u8], generation: u64, partition: u64, position: u64, segment_b
          create {delta:+} durable {lag}"
     )
     .expect("a string takes all");
-    assert_eq!(attributes & 0b1110_0000_0011_1000, 0, "compression and spare bits");
+    assert_eq!(attributes & 0b1100_0000_0011_1000, 0, "compression and spare bits");
     let end = size - (attributes as usize >> 6 & 7);
     assert!(bytes[end..size].iter().all(|byte| *byte == 0));
     let mut c = Cursor(&bytes[40..end]);
@@ -182,7 +184,15 @@ fn frame(bytes: &[u8], generation: u64, partition: u64, position: u64, segment_b
     for index in 0..count {
         let (value_size, mut key_size, flags, zero) = (c.number(4) as usize, c.number(2), c.number(1), c.number(1));
         assert_eq!((flags >> 5, zero), (0, 0));
-        let time = if flags & 8 != 0 { c.signed(8) } else { append_time + delta };
+        let time = match (bit(13), flags & 8 != 0) {
+            (true, true) => c.signed(8),
+            (true, false) => append_time,
+            (false, own) => {
+                assert!(!own, "only where times differ");
+                append_time + delta
+            }
+        };
+        assert!(time <= append_time + delta);
         if flags & 16 != 0 {
             key_size = c.number(4);
         }

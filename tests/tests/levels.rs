@@ -34,6 +34,8 @@ const TABLE: &[(&str, &[&str])] = &[
     // 7
     ("producer", &["format", "io", "gate", "partition"]),
     ("topic", &["format", "io", "segment", "tail", "manifest", "shard", "gate", "partition", "reader", "producer"]),
+    ("internal", &["format", "manifest", "partition", "reader", "producer", "topic"]),
+    ("consumer", &["reader", "topic", "internal"]),
     // 8
     (
         "engine",
@@ -52,6 +54,8 @@ const TABLE: &[(&str, &[&str])] = &[
             "partition",
             "reader",
             "topic",
+            "internal",
+            "consumer",
         ],
     ),
 ];
@@ -71,7 +75,7 @@ const KERNEL: &[(&str, &[&str])] = &[
     ("std::fs", &[]),
     ("std::os::unix::fs", &[]),
     // Calls that block for a time the caller gave. What the engine decides by time comes from its environment.
-    ("Instant::now", &["sync", "producer", "reader"]),
+    ("Instant::now", &["sync", "producer", "reader", "consumer"]),
     ("SystemTime", &[]),
 ];
 

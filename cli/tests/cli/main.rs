@@ -3,6 +3,8 @@
 mod consume;
 mod damage;
 mod import;
+mod kv;
+mod positions;
 mod reports;
 mod run;
 mod usage;

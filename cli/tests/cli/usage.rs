@@ -21,6 +21,12 @@ fn wrong_usage_is_2_and_touches_nothing() {
         &["consume"],
         &["consume", "--topic", "t", "--from", "yesterday"],
         &["consume", "--topic", "t", "--format", "xml"],
+        &["consume", "--topic", "t", "--from", "@yesterday"],
+        &["positions"],
+        &["positions", "reset", "c", "--topic", "t"],
+        &["positions", "reset", "c", "--topic", "t", "--to", "there"],
+        &["kv", "get", "t"],
+        &["kv", "put", "t", "k"],
         &["topic"],
         &["topic", "describe"],
         &["dump", "t"],
@@ -80,6 +86,8 @@ fn only_import_creates_a_store() {
         &["topic", "delete", "t"],
         &["verify"],
         &["dump", "t", "--partition", "0"],
+        &["positions", "list"],
+        &["kv", "put", "t", "k", "v"],
         &["info"],
     ];
     for args in commands {
@@ -102,6 +110,8 @@ fn a_topic_that_is_not_there() {
         &["topic", "describe", "u"],
         &["topic", "delete", "u"],
         &["dump", "u", "--partition", "0"],
+        &["positions", "reset", "c", "--topic", "u", "--to", "latest"],
+        &["kv", "get", "u", "k"],
     ];
     for args in commands {
         let ran = bench.run(args);

@@ -13,10 +13,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Edit;
 use crate::gate::{Gate, closed};
 use crate::ids::{DurablePrimitive, Generation, PartitionId};
+use crate::internal::{Found, KeyValues, PositionStore, Table};
 use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
-use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
+use crate::limits::{
+    BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, KEY_VALUES_SIZE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN,
+};
 use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore};
 use crate::partition::{Partition, PartitionStart};
 use crate::reader::Lender;
@@ -56,6 +59,8 @@ pub(crate) struct Opened {
 pub(crate) struct Core {
     common: Arc<Common>,
     topics: RwLock<BTreeMap<String, Topic>>,
+    positions: Arc<PositionStore>,
+    values: Arc<Table>,
     default_durability: Durability,
     store: u64,
     primitive: DurablePrimitive,
@@ -134,14 +139,16 @@ impl Core {
             shards: handles,
             metadata: OnceLock::new(),
         });
-        let topics = topics(&meta, &recovered, &common);
+        let (topics, found) = topics(&meta, &recovered, &common);
         let duration = Duration::from_nanos(environment.monotonic_ns().saturating_sub(begun));
         let recovery = RecoveryReport::new(&recovered, duration, |id| {
             meta.image().topics.get(&id).map_or_else(String::new, |topic| topic.name.clone())
         });
         let core = Core {
-            common,
             topics: RwLock::new(topics),
+            positions: Arc::new(PositionStore::new(&common, &found)),
+            values: Arc::new(Table::new(&common, "values", "the key-values", KEY_VALUES_SIZE_MAX, &found)),
+            common,
             default_durability: options.durability,
             store: identity.store,
             primitive: meta.image().durable,
@@ -247,7 +254,26 @@ impl Core {
     }
 
     fn partitions(&self) -> Vec<Arc<Partition>> {
-        self.handles().iter().flat_map(|topic| topic.state().used()).collect()
+        let topics = self.handles();
+        topics.iter().flat_map(|topic| topic.state().used()).chain(self.internal_partitions()).collect()
+    }
+
+    /// The partitions that named positions and key-values are in.
+    pub(super) fn internal_partitions(&self) -> Vec<Arc<Partition>> {
+        self.positions.used().into_iter().chain(self.values.used()).collect()
+    }
+
+    pub(super) fn positions(&self) -> &Arc<PositionStore> {
+        &self.positions
+    }
+
+    pub(super) fn key_values(&self, topic: &Topic) -> Result<KeyValues> {
+        topic.state().check()?;
+        if !Arc::ptr_eq(&topic.state().common, &self.common) {
+            let message = format!("topic {:?} is of another engine", topic.name());
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        Ok(KeyValues::new(&self.values, topic))
     }
 }
 
@@ -297,18 +323,23 @@ fn shard_config(
     })
 }
 
-/// The topics of the manifest, with the partitions that recovery found.
-fn topics(meta: &MetaStore, recovered: &Recovered, common: &Arc<Common>) -> BTreeMap<String, Topic> {
-    let mut topics = BTreeMap::new();
+/// The topics of the manifest, with the partitions that recovery found: the users', and the engine's own.
+fn topics(meta: &MetaStore, recovered: &Recovered, common: &Arc<Common>) -> (BTreeMap<String, Topic>, Found) {
+    let (mut topics, mut internal) = (BTreeMap::new(), Found::new());
     for (id, topic) in &meta.image().topics {
         let state = TopicState::new(*id, &topic.name, topic.durability, topic.partitions, common);
         let of_topic = PartitionId { topic: *id, partition: 0 }..=PartitionId { topic: *id, partition: u32::MAX };
         for (partition, found) in recovered.partitions.range(of_topic) {
             state.install(partition_of(*partition, found, &state));
         }
-        topics.insert(topic.name.clone(), Topic::new(Arc::new(state)));
+        let state = Arc::new(state);
+        if topic.name.starts_with('$') {
+            internal.insert(topic.name.clone(), state);
+        } else {
+            topics.insert(topic.name.clone(), Topic::new(state));
+        }
     }
-    topics
+    (topics, internal)
 }
 
 fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState) -> Partition {

@@ -4,16 +4,20 @@ pub(crate) mod core;
 mod info;
 mod open;
 mod options;
+mod positions;
 mod verify;
 
 use std::path::Path;
 
 use self::core::Core;
+use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::{DamagedRange, Result};
+use crate::internal::KeyValues;
 use crate::topic::{Topic, TopicDescription, TopicOptions};
 pub use info::{Info, RecoveryReport};
 use open::Host;
 pub use options::{Options, Runtime};
+pub use positions::{NamedPosition, Positions};
 pub use verify::VerifyReport;
 
 /// A store, opened: topics to append to and read from, and the threads that make it so.
@@ -100,6 +104,30 @@ impl Engine {
     /// open tells whether it is gone.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
         self.core.delete_topic(name)
+    }
+
+    /// A consumer, which reads nothing yet.
+    ///
+    /// # Errors
+    /// [`AlreadyOpen`](crate::ErrorKind::AlreadyOpen) if a consumer of the same name is open;
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a name that is not 1 to 249 of `[A-Za-z0-9._-]`, and
+    /// for a start that belongs to one partition.
+    pub fn consumer(&self, options: ConsumerOptions) -> Result<Consumer> {
+        Consumer::new(self.core.common(), self.core.positions(), options)
+    }
+
+    /// The named positions of this store, to list, reset and delete.
+    pub fn positions(&self) -> Positions<'_> {
+        Positions::new(&self.core)
+    }
+
+    /// The key-values of a topic.
+    ///
+    /// # Errors
+    /// [`Deleted`](crate::ErrorKind::Deleted); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a topic of
+    /// another engine.
+    pub fn key_values(&self, topic: &Topic) -> Result<KeyValues> {
+        self.core.key_values(topic)
     }
 
     /// Reads everything that is on the device, and checks every checksum and every offset. `tell` gets each damaged

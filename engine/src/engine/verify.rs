@@ -42,6 +42,13 @@ impl Core {
                 }
             }
         }
+        for partition in self.internal_partitions() {
+            self.common().gate.check()?;
+            verify_partition(&self.common().lender, &partition, &mut VerifyReport::default(), &mut |range| {
+                tell(range);
+                report.damaged.push(range.clone());
+            })?;
+        }
         Ok(report)
     }
 }

@@ -29,7 +29,9 @@ pub(crate) const NULL_KEY: u16 = 1 << 10;
 pub(crate) const NULL_VALUE: u16 = 1 << 11;
 /// The single record has headers.
 pub(crate) const HAS_HEADERS: u16 = 1 << 12;
-const UNKNOWN_BITS: u16 = 0b111 << 13;
+/// Times of the records in a list differ; the header's create time is the latest of them.
+pub(crate) const OWN_TIMES: u16 = 1 << 13;
+const UNKNOWN_BITS: u16 = 0b11 << 14;
 const SINGLE_ONLY: u16 = NULL_KEY | NULL_VALUE | HAS_HEADERS;
 
 /// Tag of the optional field that holds the consensus term.
@@ -141,7 +143,7 @@ pub(crate) struct Fields {
     pub count: u16,
     pub key_size: u16,
     pub optional_size: u16,
-    /// Create time of the records without one of their own; `None`: the append time.
+    /// Create time of all records, or the latest where they differ; `None`: the append time.
     pub create_time: Option<i64>,
     pub stamp: Stamp,
 }
@@ -180,9 +182,15 @@ impl Header {
         self.base_offset + u64::from(self.count)
     }
 
-    /// Create time of the records that carry none of their own.
+    /// Timestamp of the records that carry none of their own.
     #[inline]
     pub(crate) fn create_time(&self) -> i64 {
+        if self.flags & OWN_TIMES != 0 { self.append_time } else { self.newest() }
+    }
+
+    /// The latest timestamp of the frame's records.
+    #[inline]
+    pub(crate) fn newest(&self) -> i64 {
         self.append_time + self.create_delta
     }
 
@@ -384,12 +392,14 @@ fn consistent(header: &Header) -> bool {
     if header.flags & (COMPRESSION_MASK | UNKNOWN_BITS) != 0 {
         return true;
     }
-    let plain = header.flags & (SINGLE | SINGLE_ONLY | PAD_MASK) == 0
+    let plain = header.flags & (SINGLE | SINGLE_ONLY | OWN_TIMES | PAD_MASK) == 0
         && header.key_size == 0
         && header.optional_size == 0
         && header.create_delta == 0;
     match header.kind {
-        Kind::Data if header.single => header.count == 1 && (header.flags & NULL_KEY == 0 || header.key_size == 0),
+        Kind::Data if header.single => {
+            header.count == 1 && header.flags & OWN_TIMES == 0 && (header.flags & NULL_KEY == 0 || header.key_size == 0)
+        }
         Kind::Data => header.count > 0 && header.flags & SINGLE_ONLY == 0 && header.key_size == 0,
         Kind::Pad => header.count == 0 && plain,
         Kind::Void => header.count > 0 && plain,

@@ -18,7 +18,10 @@ pub(crate) struct Plan {
     pad: u8,
     /// The records carry times of their own, for these differ.
     own_times: bool,
+    /// The time that the caller gave, or the latest of several.
     create_time: Option<i64>,
+    /// Some records have the append time.
+    untimed: bool,
 }
 
 impl Plan {
@@ -47,8 +50,17 @@ impl Plan {
             size += 4;
         }
         let key_size = record.key.map_or(0, <[u8]>::len) as u16;
-        Plan { frame_size: 0, count: 1, flags, key_size, pad: 0, own_times: false, create_time: record.timestamp }
-            .sized(size)
+        Plan {
+            frame_size: 0,
+            count: 1,
+            flags,
+            key_size,
+            pad: 0,
+            own_times: false,
+            create_time: record.timestamp,
+            untimed: record.timestamp.is_none(),
+        }
+        .sized(size)
     }
 
     fn list(records: &[Record<'_>]) -> Result<Plan> {
@@ -67,9 +79,11 @@ impl Plan {
             size += if is_long(record) { 4 } else { 0 };
             size += if record.headers.is_empty() { 0 } else { 4 };
         }
-        let create_time = if own_times { None } else { first.timestamp };
+        let create_time = records.iter().filter_map(|record| record.timestamp).max();
+        let untimed = records.iter().any(|record| record.timestamp.is_none());
+        let flags = if own_times { frame::OWN_TIMES } else { 0 };
         let count = records.len() as u16;
-        Plan { frame_size: 0, count, flags: 0, key_size: 0, pad: 0, own_times, create_time }.sized(size)
+        Plan { frame_size: 0, count, flags, key_size: 0, pad: 0, own_times, create_time, untimed }.sized(size)
     }
 
     #[inline]
@@ -91,6 +105,16 @@ impl Plan {
     #[inline]
     pub(crate) fn count(&self) -> u16 {
         self.count
+    }
+
+    /// The latest timestamp of the records, if they are appended at `append_time`.
+    #[inline]
+    pub(crate) fn newest(&self, append_time: i64) -> i64 {
+        match self.create_time {
+            Some(time) if self.untimed => time.max(append_time),
+            Some(time) => time,
+            None => append_time,
+        }
     }
 
     /// Writes the body, `frame[40..]`, of a slice that is the whole frame. The header is [`frame::seal`]'s.
@@ -126,7 +150,7 @@ impl Plan {
             count: self.count,
             key_size: self.key_size,
             optional_size: 0,
-            create_time: self.create_time,
+            create_time: Some(self.newest(stamp.append_time)),
             stamp,
         }
     }

@@ -18,6 +18,8 @@ const FOOTER_MAGIC: &[u8; 8] = b"THLWGIDX";
 const FOOTER_FIXED: usize = core::mem::size_of::<FooterBytes>();
 /// Bytes of one index entry over the three columns.
 const ENTRY_SIZE: usize = 16;
+/// Before every timestamp: that of no record.
+pub(crate) const NEVER: i64 = i64::MIN;
 /// Marks, in a stored position, the start of a block.
 const BLOCK_START: u32 = 1 << 31;
 
@@ -111,16 +113,16 @@ pub(crate) struct IndexEntry {
     pub relative_offset: u32,
     /// Position in 8-byte units; the top bit marks the start of a block. Use [`IndexEntry::position`].
     pub place: u32,
-    /// Append time of the frame, ms since 1970.
-    pub time: u64,
+    /// The latest timestamp of the segment's records before the frame, ms since 1970; [`NEVER`] if there are none.
+    pub newest: i64,
 }
 
 impl IndexEntry {
     /// The entry of a frame at `position`, a multiple of 8 within [`SEGMENT_MAX`].
-    pub(crate) fn new(relative_offset: u32, position: u64, block_start: bool, time: u64) -> IndexEntry {
+    pub(crate) fn new(relative_offset: u32, position: u64, block_start: bool, newest: i64) -> IndexEntry {
         debug_assert!(position.is_multiple_of(8) && position < SEGMENT_MAX, "frames stand at multiples of 8");
         let mark = if block_start { BLOCK_START } else { 0 };
-        IndexEntry { relative_offset, place: (position / 8) as u32 | mark, time }
+        IndexEntry { relative_offset, place: (position / 8) as u32 | mark, newest }
     }
 
     /// Byte of the file.
@@ -145,6 +147,8 @@ pub(crate) struct Footer {
     pub end_offset: u64,
     /// Append time of the last frame, ms since 1970.
     pub end_time: i64,
+    /// The latest timestamp of the segment's records, ms since 1970; [`NEVER`] if there are none.
+    pub newest: i64,
 }
 
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -154,6 +158,7 @@ struct FooterBytes {
     end_position: U64,
     end_offset: U64,
     end_time: I64,
+    newest: I64,
     entries: U32,
     zero: U32,
 }
@@ -173,6 +178,7 @@ impl Footer {
         fields.end_position = self.end_position.into();
         fields.end_offset = self.end_offset.into();
         fields.end_time = self.end_time.into();
+        fields.newest = self.newest.into();
         fields.entries =
             u32::try_from(entries.len()).expect("an index has fewer entries than a segment has bytes").into();
         let (offsets, columns) = columns.split_at_mut(entries.len() * 4);
@@ -180,7 +186,7 @@ impl Footer {
         for (index, entry) in entries.iter().enumerate() {
             offsets[index * 4..index * 4 + 4].copy_from_slice(&entry.relative_offset.to_le_bytes());
             places[index * 4..index * 4 + 4].copy_from_slice(&entry.place.to_le_bytes());
-            times[index * 8..index * 8 + 8].copy_from_slice(&entry.time.to_le_bytes());
+            times[index * 8..index * 8 + 8].copy_from_slice(&entry.newest.to_le_bytes());
         }
         seal_area(into);
     }
@@ -206,12 +212,13 @@ impl Footer {
         let entries = fields.entries.get() as usize;
         let (offsets, columns) = <[U32]>::ref_from_prefix_with_elems(columns, entries).ok()?;
         let (places, columns) = <[U32]>::ref_from_prefix_with_elems(columns, entries).ok()?;
-        let (times, _) = <[U64]>::ref_from_prefix_with_elems(columns, entries).ok()?;
+        let (times, _) = <[I64]>::ref_from_prefix_with_elems(columns, entries).ok()?;
         let footer = Footer {
             header: SegmentHeader::read(bytes)?,
             end_position: fields.end_position.get(),
             end_offset: fields.end_offset.get(),
             end_time: fields.end_time.get(),
+            newest: fields.newest.get(),
         };
         let fits = bytes.len() == Footer::size(entries)
             && fields.zero.get() == 0
@@ -227,7 +234,7 @@ impl Footer {
 pub(crate) struct Entries<'a> {
     offsets: &'a [U32],
     places: &'a [U32],
-    times: &'a [U64],
+    times: &'a [I64],
 }
 
 impl<'a> Entries<'a> {
@@ -240,7 +247,7 @@ impl<'a> Entries<'a> {
         Some(IndexEntry {
             relative_offset: self.offsets.get(index)?.get(),
             place: self.places.get(index)?.get(),
-            time: self.times.get(index)?.get(),
+            newest: self.times.get(index)?.get(),
         })
     }
 

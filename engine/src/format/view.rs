@@ -170,7 +170,7 @@ pub(super) fn check_shape(frame: &[u8], header: &Header) -> Result<(), FrameErro
             _ => Err(FrameError::BadBody),
         };
     }
-    check_list(body, header.count)
+    check_list(body, header)
 }
 
 /// Whether a single record without a value has no bytes where the value would stand.
@@ -179,8 +179,9 @@ fn value_is_empty(body: &[u8], header: &Header, parts: &Parts<'_>) -> bool {
     body.len() == prefix + usize::from(header.key_size) + parts.headers.len()
 }
 
-fn check_list(mut body: &[u8], count: u16) -> Result<(), FrameError> {
-    for _ in 0..count {
+fn check_list(mut body: &[u8], header: &Header) -> Result<(), FrameError> {
+    let own_times = header.flags & frame::OWN_TIMES != 0;
+    for _ in 0..header.count {
         let Some(prefix) = body.first_chunk::<LIST_PREFIX>() else {
             return Err(FrameError::BadBody);
         };
@@ -199,6 +200,12 @@ fn check_list(mut body: &[u8], count: u16) -> Result<(), FrameError> {
             return Err(FrameError::BadBody);
         };
         check_parts(&parts, flags & LIST_HEADERS != 0)?;
+        // Whoever looks for a time relies on what the header says of it.
+        let time_fits =
+            parts.time.map_or(header.create_time() <= header.newest(), |time| own_times && time <= header.newest());
+        if !time_fits {
+            return Err(FrameError::BadBody);
+        }
         body = rest;
     }
     if body.is_empty() { Ok(()) } else { Err(FrameError::BadBody) }

@@ -513,7 +513,12 @@ fn capacity(size: u64) -> Result<u64> {
 
 fn check_topic_name(name: &str) -> Result<()> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    let valid = (1..=TOPIC_NAME_MAX).contains(&name.len()) && name.bytes().all(allowed) && !matches!(name, "." | "..");
+    // The engine's own topics begin with a character that users' cannot have.
+    let rest = name.strip_prefix('$').unwrap_or(name);
+    let valid = (1..=TOPIC_NAME_MAX).contains(&name.len())
+        && !rest.is_empty()
+        && rest.bytes().all(allowed)
+        && !matches!(rest, "." | "..");
     if valid {
         return Ok(());
     }

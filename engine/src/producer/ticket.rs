@@ -51,6 +51,11 @@ impl Ticket {
         Ticket { partition, durability, appended, registration: None }
     }
 
+    /// Another ticket for the same append.
+    pub(crate) fn again(&self) -> Ticket {
+        Ticket::new(Arc::clone(&self.partition), self.durability, self.appended)
+    }
+
     /// Where the batch stands. Known from the beginning; nothing is promised by it.
     pub fn appended(&self) -> Appended {
         self.appended

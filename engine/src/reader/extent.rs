@@ -7,7 +7,7 @@ use crate::buffer::Block;
 use crate::error::{Error, Result};
 use crate::ids::Generation;
 use crate::segment::Prefix;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, WaitQueue};
+use crate::sync::{Arc, AtomicBool, Mutex, Notify, Ordering, WaitQueue, Waiter};
 
 /// Numbers that waiters wait for: the device has answered, and the answer has been checked.
 const READ: u64 = 1;
@@ -100,12 +100,26 @@ impl Extent {
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         // Between a look that said to wait and this call the answer may have come. What was read and is checked by
         // nobody is not waited for: the one to check it may be the caller.
-        let target = match *self.phase.lock() {
-            Phase::Loading => READ,
-            Phase::Checking => CHECKED,
-            Phase::Read(_) | Phase::Checked(_) | Phase::Failed(_) => return true,
-        };
+        let Some(target) = self.target() else { return true };
         self.waiters.wait(target, deadline, || self.reached() >= target)
+    }
+
+    /// Has `notify` told once when a look has a new answer, perhaps before this returns.
+    pub(crate) fn tell(&self, notify: &Arc<dyn Notify>, token: u64) {
+        let Some(target) = self.target() else { return notify.notify(token) };
+        let key = self.waiters.register(target, Waiter::Entry(Arc::clone(notify), token));
+        if self.reached() >= target && self.waiters.cancel(key) {
+            notify.notify(token);
+        }
+    }
+
+    /// What is waited for; `None` if there is nothing to wait for.
+    fn target(&self) -> Option<u64> {
+        match *self.phase.lock() {
+            Phase::Loading => Some(READ),
+            Phase::Checking => Some(CHECKED),
+            Phase::Read(_) | Phase::Checked(_) | Phase::Failed(_) => None,
+        }
     }
 
     fn reached(&self) -> u64 {

@@ -103,6 +103,16 @@ impl Lender {
         }
     }
 
+    /// As [`index`](Lender::index); blocks while the device is asked.
+    pub(super) fn index_now(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Arc<Index>> {
+        loop {
+            match self.index(partition, segment)? {
+                Found::There(index) => return Ok(index),
+                Found::Wait(extent) => extent.wait(None),
+            };
+        }
+    }
+
     fn load_footer(&self, partition: &Partition, segment: &Arc<Segment>, end: u64, size: usize) -> Result<Arc<Extent>> {
         self.load(partition, segment, end, Prefix { position: end + size as u64, offset: u64::MAX })
             .ok_or_else(|| full(partition))
@@ -129,8 +139,9 @@ impl Lender {
                 && footer.header.partition == segment.partition
                 && (footer.end_position, footer.end_offset) == (end.position, end.offset)
         });
-        let Some((_, entries)) = footer else { return self.rebuild(partition, segment, None).map(Found::There) };
+        let Some((footer, entries)) = footer else { return self.rebuild(partition, segment, None).map(Found::There) };
         let index = Arc::new(Index::from_entries(entries.iter()));
+        segment.set_newest(footer.newest);
         self.install(segment, &index);
         Ok(Found::There(index))
     }
@@ -172,9 +183,10 @@ impl Lender {
         let block = take(Share::Cache).or_else(|| take(Share::Reserve)).ok_or_else(|| full(partition))?;
         // SAFETY: the block was just taken, and nobody else knows it.
         let memory = unsafe { block.bytes_mut(0, BLOCK_MAX) };
-        let entries = rebuild::entries(&*file, segment, memory, hints)
+        let (entries, newest) = rebuild::entries(&*file, segment, memory, hints)
             .map_err(|error| partition.unreadable(Error::file(what(), &error), whole(partition, segment)))?;
         let index = Arc::new(Index::from_entries(entries));
+        segment.set_newest(newest);
         self.indexes.state.lock().rebuilt.insert(segment.generation);
         self.install(segment, &index);
         Ok(index)

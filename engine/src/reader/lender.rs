@@ -39,6 +39,11 @@ impl Cursor {
     pub(crate) fn new(offset: u64) -> Cursor {
         Cursor { offset, ..Cursor::default() }
     }
+
+    /// A cursor that reads on from `offset`, so that the device may be asked ahead.
+    pub(crate) fn in_order(offset: u64) -> Cursor {
+        Cursor { sequential: true, ..Cursor::new(offset) }
+    }
 }
 
 /// What a try to read came to.

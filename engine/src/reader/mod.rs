@@ -13,12 +13,11 @@ mod lender;
 mod reader;
 mod rebuild;
 mod survey;
+mod times;
 mod walk;
 
 pub use batch::{Batch, Records};
-#[cfg(any(test, feature = "sim"))]
-pub(crate) use lender::Attempt;
-pub(crate) use lender::{Cursor, Lender};
+pub(crate) use lender::{Attempt, Cursor, Lender};
 pub(crate) use reader::Source;
 pub use reader::{Reader, Start};
 pub(crate) use survey::Surveyed;

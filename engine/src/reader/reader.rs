@@ -18,6 +18,10 @@ pub enum Start {
     Latest,
     /// At this offset.
     Offset(u64),
+    /// At the first record whose timestamp is this or later, in ms since 1970; at the high watermark if there is none.
+    /// Create times need not be in order. Records that are damaged may have any time: the search stops before them,
+    /// and the read tells.
+    Time(i64),
 }
 
 /// Reads one partition in order.
@@ -88,6 +92,7 @@ impl Source {
             Start::Earliest => self.partition.log_start(),
             Start::Latest => self.partition.watermark().high(),
             Start::Offset(offset) => offset,
+            Start::Time(time) => self.first_at(time)?,
         };
         if let Start::Offset(_) = start {
             // Damage is the answer to the read, not to the positioning.
@@ -104,7 +109,7 @@ impl Reader {
     pub(crate) fn new(source: Source, start: Start) -> Result<Reader> {
         source.gate.check()?;
         let offset = source.resolve(start)?;
-        Ok(Reader { source, cursor: Cursor { sequential: true, ..Cursor::new(offset) } })
+        Ok(Reader { source, cursor: Cursor::in_order(offset) })
     }
 
     /// The next records: up to `max_bytes` of them, but at least one batch as it was appended, whatever its size.
@@ -133,7 +138,7 @@ impl Reader {
     pub fn seek(&mut self, start: Start) -> Result<()> {
         self.source.gate.check()?;
         let offset = self.source.resolve(start)?;
-        self.cursor = Cursor { sequential: true, ..Cursor::new(offset) };
+        self.cursor = Cursor::in_order(offset);
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use crate::format::frame::{self, Header, Kind, Place};
 use crate::io::File;
-use crate::limits::{BATCH_IN_BLOCK_MAX, BLOCK_MAX, INDEX_INTERVAL, SECTOR};
-use crate::segment::{Index, IndexEntry, SEGMENT_DATA_START, Segment};
+use crate::limits::{BATCH_IN_BLOCK_MAX, BLOCK_MAX, INDEX_INTERVAL, SECTOR, TIME_MAX};
+use crate::segment::{Index, IndexEntry, NEVER, SEGMENT_DATA_START, Segment};
 
 /// A part of the file in memory.
 struct Window<'a> {
@@ -50,7 +50,7 @@ fn read_all(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<usize
     Ok(done)
 }
 
-/// The entries of a sealed segment. `memory` is whole sectors, at least two.
+/// The entries of a sealed segment, and the latest timestamp of its records. `memory` is whole sectors, at least two.
 ///
 /// Headers have their own check, so bodies are not read for more than it takes; whoever reads them checks them. Behind
 /// a header that cannot be believed the walk goes on at the next whole frame that begins a sector, or stands where
@@ -60,11 +60,11 @@ pub(super) fn entries(
     segment: &Segment,
     memory: &mut [u8],
     hints: Option<&Index>,
-) -> io::Result<Vec<IndexEntry>> {
+) -> io::Result<(Vec<IndexEntry>, i64)> {
     let end = segment.published();
     let mut window = Window { file, memory, start: 0, end: 0, limit: end.position };
     let mut entries: Vec<IndexEntry> = Vec::new();
-    let (mut position, mut expected, mut time) = (SEGMENT_DATA_START, segment.base_offset, segment.base_time);
+    let (mut position, mut expected, mut newest) = (SEGMENT_DATA_START, segment.base_offset, NEVER);
     let (mut block_start, mut due) = (true, SEGMENT_DATA_START);
     while position < end.position {
         let Some(header) = frame_at(&mut window, segment, position, expected)? else {
@@ -72,29 +72,33 @@ pub(super) fn entries(
             // What cannot be believed is divided too, so that no read is larger than a block.
             let mut piece = position.next_multiple_of(SECTOR);
             while entries.is_empty() || piece + (BLOCK_MAX as u64) < next {
-                entries.push(entry(segment, expected, piece, true, time));
+                entries.push(entry(segment, expected, piece, true, newest));
                 piece += BLOCK_MAX as u64;
             }
             (position, block_start, due) = (next, true, next);
+            // What is lost may have been of any time.
+            newest = TIME_MAX;
             continue;
         };
-        time = header.append_time;
         let starts_block = block_start && position.is_multiple_of(SECTOR);
         if starts_block || position >= due {
-            entries.push(entry(segment, header.base_offset, position, starts_block, time));
+            entries.push(entry(segment, header.base_offset, position, starts_block, newest));
             due = position + INDEX_INTERVAL;
         }
         // A block ends with a pad, or where a large batch has a block of its own.
         block_start = header.kind == Kind::Pad || header.size as usize > BATCH_IN_BLOCK_MAX;
         position += u64::from(header.size);
+        if header.kind == Kind::Data {
+            newest = newest.max(header.newest());
+        }
         expected = header.end_offset();
     }
-    Ok(entries)
+    Ok((entries, newest))
 }
 
-fn entry(segment: &Segment, offset: u64, position: u64, block_start: bool, time: i64) -> IndexEntry {
+fn entry(segment: &Segment, offset: u64, position: u64, block_start: bool, newest: i64) -> IndexEntry {
     let relative = u32::try_from(offset - segment.base_offset).unwrap_or(u32::MAX);
-    IndexEntry::new(relative, position, block_start, time.max(0).cast_unsigned())
+    IndexEntry::new(relative, position, block_start, newest)
 }
 
 fn place(segment: &Segment, position: u64) -> Place {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::check::Damage;
 use super::cold::{damage_of, extent_of, first_offset, request, take};
 use super::extent::{Extent, Look};
-use super::lender::{Found, Lender, full, resident};
+use super::lender::{Lender, full, resident};
 use crate::buffer::Share;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{self, FrameError, Header};
@@ -74,15 +74,6 @@ impl Lender {
             }
         }
         Ok(ControlFlow::Continue(()))
-    }
-
-    fn index_now(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Arc<Index>> {
-        loop {
-            match self.index(partition, segment)? {
-                Found::There(index) => return Ok(index),
-                Found::Wait(extent) => extent.wait(None),
-            };
-        }
     }
 
     /// `None`: there was damage, and the index that led to it was wrong.

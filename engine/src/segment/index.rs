@@ -82,6 +82,12 @@ impl Index {
         self.last(|entry| entry.relative_offset <= relative_offset)
     }
 
+    /// The last entry before which no record is of `time` or later: the first one that is, if there is one, stands
+    /// behind it.
+    pub(crate) fn lookup_time(&self, time: i64) -> Option<IndexEntry> {
+        self.last(|entry| entry.newest < time)
+    }
+
     /// The block that holds `position`: where it begins, and where the next one does, if there is one.
     pub(crate) fn block_at(&self, position: u64) -> Option<(u64, Option<u64>)> {
         let len = self.len();
@@ -135,7 +141,7 @@ mod tests {
     use super::*;
 
     fn entry(number: u32) -> IndexEntry {
-        IndexEntry::new(number * 10, u64::from(number) * 4096, number.is_multiple_of(3), u64::from(number / 2) * 100)
+        IndexEntry::new(number * 10, u64::from(number) * 4096, number.is_multiple_of(3), i64::from(number / 2) * 100)
     }
 
     #[test]
@@ -156,6 +162,10 @@ mod tests {
         assert_eq!(index.block_at(4096 * 99), Some((4096 * 99, None)));
         assert_eq!(index.block_at(4096), None);
         assert_eq!(Index::new().lookup_offset(5), None);
+        // Entries 8 and 9 both say that the latest before them is of 400.
+        assert_eq!(index.lookup_time(400), Some(entry(7)));
+        assert_eq!(index.lookup_time(401), Some(entry(9)));
+        assert_eq!(index.lookup_time(0), None);
     }
 
     #[test]

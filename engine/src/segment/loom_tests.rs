@@ -7,7 +7,7 @@ use crate::sync::Arc;
 use crate::sync::model::{model, needs};
 
 fn entry(number: u32) -> IndexEntry {
-    IndexEntry::new(number, u64::from(number + 1) * 128, true, u64::from(number))
+    IndexEntry::new(number, u64::from(number + 1) * 128, true, i64::from(number))
 }
 
 fn readers_see_whole_entries() {

@@ -14,4 +14,4 @@ pub(crate) use prefix::{Prefix, PrefixWord};
 pub(crate) use segment::{PreparedSegment, Segment};
 
 /// Where a segment's first frame stands.
-pub(crate) use crate::format::segment::{IndexEntry, SEGMENT_DATA_START};
+pub(crate) use crate::format::segment::{IndexEntry, NEVER, SEGMENT_DATA_START};

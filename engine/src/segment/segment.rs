@@ -2,7 +2,7 @@
 
 use std::sync::{Arc as StdArc, Mutex as StdMutex, PoisonError};
 
-use super::{Index, IndexEntry, Prefix, PrefixWord, SEGMENT_DATA_START};
+use super::{Index, IndexEntry, NEVER, Prefix, PrefixWord, SEGMENT_DATA_START};
 use crate::buffer::Block;
 use crate::ids::{Generation, PartitionId};
 use crate::io::File;
@@ -39,6 +39,7 @@ pub(crate) struct Segment {
     published: PrefixWord,
     closed: PrefixWord,
     last_time: AtomicU64,
+    newest: AtomicU64,
 
     // Moved by the shard.
     visible: PrefixWord,
@@ -69,6 +70,7 @@ impl Segment {
             published: PrefixWord::new(start, base_offset),
             closed: PrefixWord::unset(),
             last_time: AtomicU64::new(base_time.max(0).cast_unsigned()),
+            newest: AtomicU64::new(NEVER.cast_unsigned()),
             visible: PrefixWord::new(start, base_offset),
             device_end: AtomicU64::new(SEGMENT_DATA_START),
             blocks: Swap::new(Vec::new()),
@@ -99,6 +101,7 @@ impl Segment {
             published: PrefixWord::new(end, base_offset),
             closed: PrefixWord::new(end, base_offset),
             last_time: AtomicU64::new(end_time.max(0).cast_unsigned()),
+            newest: AtomicU64::new(i64::MAX.cast_unsigned()),
             visible: PrefixWord::new(end, base_offset),
             device_end: AtomicU64::new(end.position),
             blocks: Swap::new(Vec::new()),
@@ -174,6 +177,18 @@ impl Segment {
     #[inline]
     pub(crate) fn set_last_time(&self, time: i64) {
         self.last_time.store(time.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    /// The latest timestamp of its records, ms since 1970: no visible one has a later. The largest number while it is
+    /// not known, as of a segment whose index has not been read.
+    pub(crate) fn newest(&self) -> i64 {
+        self.newest.load(Ordering::Relaxed).cast_signed()
+    }
+
+    /// Under the append lock, before the records are published; or by whoever reads the index of a sealed segment.
+    #[inline]
+    pub(crate) fn set_newest(&self, time: i64) {
+        self.newest.store(time.cast_unsigned(), Ordering::Relaxed);
     }
 
     /// The blocks that are in memory, in the order of their positions.

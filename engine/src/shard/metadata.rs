@@ -336,7 +336,13 @@ fn encode_footer(segment: &Segment, store: u64, end: Prefix) -> Vec<u8> {
         base_time: segment.base_time,
         capacity: segment.capacity,
     };
-    let footer = Footer { header, end_position: end.position, end_offset: end.offset, end_time: segment.last_time() };
+    let footer = Footer {
+        header,
+        end_position: end.position,
+        end_offset: end.offset,
+        end_time: segment.last_time(),
+        newest: segment.newest(),
+    };
     let entries = segment.index_entries();
     let mut bytes = vec![0; Footer::size(entries.len())];
     footer.encode(&entries, &mut bytes);

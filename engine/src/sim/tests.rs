@@ -61,10 +61,10 @@ fn keep_memory() {
 }
 
 /// Runs a world; a panic in it is a violation.
-fn world(seed: u64, bug: Option<Bug>, log: bool) -> Outcome {
+fn world(seed: u64, bug: Option<Bug>, for_bug: Option<Bug>) -> Outcome {
     listen_to_panics();
     QUIET.set(true);
-    let result = catch_unwind(AssertUnwindSafe(|| run(seed, bug, log)));
+    let result = catch_unwind(AssertUnwindSafe(|| run(seed, bug, for_bug, false)));
     QUIET.set(false);
     result.unwrap_or_else(|_| Outcome {
         end: End::Violated(Violation(PANIC.with_borrow(String::clone))),
@@ -140,7 +140,7 @@ fn run_worlds(first: u64, enough: impl Fn(&Summary) -> bool + Sync) -> Summary {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let outcome = world(seed, None, false);
+                    let outcome = world(seed, None, None);
                     let mut summary = summary.lock().expect("adding does not panic");
                     summary.add(seed, &outcome);
                     if summary.violations.len() >= VIOLATIONS_MAX || enough(&summary) {
@@ -201,7 +201,7 @@ fn replay() {
     let Some(seed) = number("THALWEG_SIM_SEED") else { return };
     let bug = chosen_bug();
     listen_to_panics();
-    let outcome = run(seed, bug, true);
+    let outcome = run(seed, bug, bug, true);
     outcome.log.iter().for_each(|line| println!("{line}"));
     println!("{:?}\n{:?}", outcome.end, outcome.tally);
     assert!(!matches!(outcome.end, End::Violated(_)), "the world of seed {seed} broke a promise");
@@ -213,7 +213,7 @@ fn worlds_that_once_failed_hold() {
     for line in include_str!("regressions.txt").lines().filter(|line| !line.starts_with('#')) {
         if let Some(seed) = line.split_whitespace().next() {
             let seed = seed.parse().expect("a line begins with a seed");
-            summary.add(seed, &world(seed, None, false));
+            summary.add(seed, &world(seed, None, None));
         }
     }
     summary.check();
@@ -222,10 +222,10 @@ fn worlds_that_once_failed_hold() {
 #[test]
 fn equal_seeds_have_equal_traces() {
     for seed in 0..60 {
-        let (a, b) = (world(seed, None, false), world(seed, None, false));
+        let (a, b) = (world(seed, None, None), world(seed, None, None));
         assert_eq!((a.trace, &a.end), (b.trace, &b.end), "seed {seed} does not repeat itself");
     }
-    assert_ne!(world(1, None, false).trace, world(2, None, false).trace);
+    assert_ne!(world(1, None, None).trace, world(2, None, None).trace);
 }
 
 #[test]
@@ -261,10 +261,10 @@ fn planted_bugs_are_found() {
 fn hunt(bug: Bug) -> (u64, u64, Option<String>) {
     let mut asked = 0;
     for seed in 0..BUG_SEEDS {
-        let outcome = world(seed, Some(bug), false);
+        let outcome = world(seed, Some(bug), Some(bug));
         asked += outcome.bug_hits;
         if let End::Violated(violation) = outcome.end {
-            if matches!(world(seed, None, false).end, End::Violated(_)) {
+            if matches!(world(seed, None, Some(bug)).end, End::Violated(_)) {
                 continue; // It breaks without the bug too.
             }
             return (seed + 1, asked, Some(violation.to_string()));

@@ -110,9 +110,14 @@ pub(crate) struct World {
 }
 
 /// Runs the world of a seed.
-pub(crate) fn run(seed: u64, bug: Option<Bug>, log: bool) -> Outcome {
+/// `for_bug` makes the circumstances likely in which a bug shows, whether it is planted or not.
+pub(crate) fn run(seed: u64, bug: Option<Bug>, for_bug: Option<Bug>, log: bool) -> Outcome {
     let _planted = bugs::plant(bug);
     let mut world = World::new(seed);
+    if for_bug == Some(Bug::TrustRetriedSync) {
+        world.setting.faults.sync_error = 200_000;
+        world.setting.kill_one_in = 2;
+    }
     if log {
         world.device.keep_log();
     }

@@ -31,7 +31,7 @@ impl Tail {
         frame::seal(bytes, &current.place(self.partition), &plan.fields(stamp));
 
         // Only now is it claimed: had the encoding unwound, nothing would have happened.
-        current.advance(size, &stamp);
+        current.advance(size, &stamp, plan.newest(time));
         state.next_offset = stamp.base_offset + u64::from(count);
         state.last_time = time;
         let end = current.prefix(state.next_offset);

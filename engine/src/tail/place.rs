@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format::frame::{self, HEADER_SIZE, Place, Stamp};
 use crate::ids::Generation;
 use crate::limits::{BATCH_IN_BLOCK_MAX, BLOCK_MIN, INDEX_INTERVAL, SECTOR};
-use crate::segment::{PreparedSegment, SEGMENT_DATA_START, Segment};
+use crate::segment::{NEVER, PreparedSegment, SEGMENT_DATA_START, Segment};
 use crate::sync::{Arc, Ordering};
 
 /// What is to be placed.
@@ -136,7 +136,8 @@ impl Tail {
         });
         let index = segment.index().expect("a segment is activated with an index");
         index.reserve();
-        let mut current = Current { segment, index, position: SEGMENT_DATA_START, index_due: 0, block: None };
+        let mut current =
+            Current { segment, index, position: SEGMENT_DATA_START, index_due: 0, newest: NEVER, block: None };
         current.begin_block(open);
         state.current = Some(current);
         self.look_ahead(state);
@@ -250,22 +251,23 @@ impl Current {
         self.block = Some(open);
     }
 
-    /// Moves the claimed end over a frame that stands there.
+    /// Moves the claimed end over a frame that stands there, whose latest timestamp is `newest`.
     #[inline]
-    pub(super) fn advance(&mut self, size: usize, stamp: &Stamp) {
+    pub(super) fn advance(&mut self, size: usize, stamp: &Stamp, newest: i64) {
         if self.position >= self.index_due {
             self.index_frame(stamp);
         }
         self.position += size as u64;
         self.segment.set_last_time(stamp.append_time);
+        self.newest = self.newest.max(newest);
+        self.segment.set_newest(self.newest);
     }
 
     #[cold]
     fn index_frame(&mut self, stamp: &Stamp) {
         let relative = u32::try_from(stamp.base_offset - self.segment.base_offset).expect("a segment rolls in time");
         let starts = self.block.as_ref().is_some_and(|open| open.block.position() == self.position);
-        let time = stamp.append_time.cast_unsigned();
-        self.index.push(crate::segment::IndexEntry::new(relative, self.position, starts, time));
+        self.index.push(crate::segment::IndexEntry::new(relative, self.position, starts, self.newest));
         self.index_due = self.position + INDEX_INTERVAL;
     }
 }

@@ -67,7 +67,7 @@ impl Tail {
         let current = state.current.as_mut().expect("room was made in a current segment");
         let block = Arc::clone(&current.block.as_ref().expect("room was made in an open block").block);
         let place = current.place(self.partition);
-        current.advance(size, &stamp);
+        current.advance(size, &stamp, plan.newest(time));
         state.next_offset = stamp.base_offset + u64::from(count);
         state.last_time = time;
         let slot = state.slots.reserve(&current.segment, current.prefix(state.next_offset));

@@ -40,6 +40,8 @@ pub(super) struct Current {
     pub position: u64,
     /// An index entry is due for the first frame at or beyond this position.
     pub index_due: u64,
+    /// The latest timestamp of the segment's records so far.
+    pub newest: i64,
     /// Frames go here while they fit.
     pub block: Option<Open>,
 }

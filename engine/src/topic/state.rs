@@ -15,7 +15,7 @@ use crate::producer::RoundRobin;
 use crate::reader::Lender;
 use crate::segment::{Chain, SEGMENT_DATA_START};
 use crate::shard::{Message, ShardHandle};
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, WaitQueue};
 use crate::tail::{Tail, TailStart};
 
 /// Changes to the store's metadata; each is durable when the call returns.
@@ -54,6 +54,8 @@ pub(crate) struct TopicState {
     pub(crate) common: Arc<Common>,
     slots: Slots<Arc<Partition>>,
     deleted: AtomicBool,
+    /// Who waits for a number of partitions, or for the end of the topic.
+    shape: WaitQueue,
     /// One change of its shape at a time.
     changing: Mutex<()>,
 }
@@ -74,6 +76,7 @@ impl TopicState {
             common: Arc::clone(common),
             slots: Slots::new(partitions),
             deleted: AtomicBool::new(false),
+            shape: WaitQueue::new(),
             changing: Mutex::new(()),
         }
     }
@@ -93,6 +96,11 @@ impl TopicState {
     pub(crate) fn check_change(&self) -> Result<()> {
         self.common.gate.check_change()?;
         self.check()
+    }
+
+    /// Waiters for a number of partitions. All are woken when the topic is deleted.
+    pub(crate) fn shape(&self) -> &WaitQueue {
+        &self.shape
     }
 
     fn gone(&self) -> Error {
@@ -154,6 +162,7 @@ impl TopicState {
         }
         self.common.order(MetaOrder::AddPartitions { topic: self.id, total })?;
         self.slots.grow(total);
+        self.shape.wake(u64::from(total));
         Ok(())
     }
 

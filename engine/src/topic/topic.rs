@@ -170,7 +170,7 @@ impl Topic {
         Reader::new(self.source(partition)?, start)
     }
 
-    fn source(&self, partition: u32) -> Result<Source> {
+    pub(crate) fn source(&self, partition: u32) -> Result<Source> {
         self.state.check()?;
         let common = &self.state.common;
         let (lender, gate) = (Arc::clone(&common.lender), Arc::clone(&common.gate));

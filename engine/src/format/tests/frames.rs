@@ -202,7 +202,7 @@ fn unknown_features_are_unsupported() {
         raw(Kind::Unknown(5), 0, &[], b"x", &place(), stamp()),
         raw(Kind::Unknown(7), 0, &[], b"x", &place(), stamp()),
         raw(Kind::Data, SINGLE | (1 << 3), &[], b"x", &place(), stamp()),
-        raw(Kind::Data, SINGLE | (1 << 13), &[], b"x", &place(), stamp()),
+        raw(Kind::Data, SINGLE | (1 << 14), &[], b"x", &place(), stamp()),
         raw(Kind::Data, SINGLE | (1 << 15), &[], b"x", &place(), stamp()),
         raw(Kind::Data, SINGLE, &[9, 2, 0, 0], b"x", &place(), stamp()),
         // A record of a list with a flag, or a spare byte, that has no meaning yet.

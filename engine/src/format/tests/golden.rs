@@ -13,7 +13,7 @@ use crate::format::frame::{FrameError, Kind, Place, SINGLE, Stamp, TAG_TERM, pad
 use crate::format::journal::{self, JournalHeader, RangeEntry, WatermarkEntry, WriteBuilder};
 use crate::format::manifest::{CheckpointEntry, Edit, Root, append_edit, append_padding, log_start, parse_edit};
 use crate::format::record::{Record, RecordHeader};
-use crate::format::segment::{Footer, IndexEntry, SEGMENT_DATA_START, SegmentHeader};
+use crate::format::segment::{Footer, IndexEntry, NEVER, SEGMENT_DATA_START, SegmentHeader};
 use crate::format::view::FrameRecords;
 use crate::ids::{DurablePrimitive, Generation, Lsn, TopicId};
 use crate::limits::SECTOR;
@@ -103,7 +103,7 @@ fn frames() -> Vec<u8> {
 }
 
 fn index() -> [IndexEntry; 2] {
-    [IndexEntry::new(0, 4096, true, TIME as u64), IndexEntry::new(14, 8192, true, TIME as u64 + 40)]
+    [IndexEntry::new(0, 4096, true, NEVER), IndexEntry::new(14, 8192, true, TIME + 30)]
 }
 
 #[test]
@@ -112,7 +112,13 @@ fn segment() {
     segment_header().encode(&mut bytes);
     bytes.extend(frames());
     let end_position = bytes.len() as u64;
-    let footer = Footer { header: segment_header(), end_position, end_offset: BASE + 15, end_time: TIME + 45 };
+    let footer = Footer {
+        header: segment_header(),
+        end_position,
+        end_offset: BASE + 15,
+        end_time: TIME + 45,
+        newest: TIME + 40,
+    };
     let mut tail = vec![0xa5; Footer::size(2)];
     footer.encode(&index(), &mut tail);
     bytes.extend(tail);

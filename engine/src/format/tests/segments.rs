@@ -22,11 +22,11 @@ fn header() -> SegmentHeader {
 }
 
 fn footer() -> Footer {
-    Footer { header: header(), end_position: 64 << 10, end_offset: u64::MAX, end_time: 1_700_000_000_999 }
+    Footer { header: header(), end_position: 64 << 10, end_offset: u64::MAX, end_time: 1_700_000_000_999, newest: -5 }
 }
 
 fn entry() -> impl Strategy<Value = IndexEntry> {
-    (any::<u32>(), 0..SEGMENT_MAX / 8, any::<bool>(), any::<u64>())
+    (any::<u32>(), 0..SEGMENT_MAX / 8, any::<bool>(), any::<i64>())
         .prop_map(|(offset, position, start, time)| IndexEntry::new(offset, position * 8, start, time))
 }
 

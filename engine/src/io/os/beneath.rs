@@ -27,11 +27,18 @@ fn parts(path: &str) -> io::Result<Vec<CString>> {
         .collect()
 }
 
+/// Close-on-exec, and without waiting: a FIFO that somebody put in a file's place must not stop whoever opens it. Files
+/// know no such waiting, and a descriptor that only names a place takes no such flag.
+fn completed(flags: i32) -> i32 {
+    let waits = flags & libc::O_PATH == 0;
+    flags | libc::O_CLOEXEC | if waits { libc::O_NONBLOCK } else { 0 }
+}
+
 /// Opens relative to a directory, close-on-exec, and never as one of the three standard descriptors: a host program
 /// that closed those would otherwise print into a segment.
 fn open_plain(directory: RawFd, name: &CString, flags: i32, mode: u32) -> io::Result<OwnedFd> {
     // SAFETY: `name` is a zero-terminated string that outlives the call; no memory is handed over.
-    let fd = check(unsafe { libc::openat(directory, name.as_ptr(), flags | libc::O_CLOEXEC, mode) })?;
+    let fd = check(unsafe { libc::openat(directory, name.as_ptr(), completed(flags), mode) })?;
     // SAFETY: the call just returned this descriptor, and nobody else has it.
     above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -133,7 +140,7 @@ impl Root {
     fn resolve(&self, path: CString, flags: i32, mode: u32) -> io::Result<OwnedFd> {
         // SAFETY: all-zero is a valid value of this plain structure, and means no option.
         let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-        how.flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
+        how.flags = u64::from(completed(flags).cast_unsigned());
         // The call refuses a mode that it would not use.
         let creates = flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE;
         how.mode = if creates { u64::from(mode) } else { 0 };

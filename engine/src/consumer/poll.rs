@@ -1,0 +1,160 @@
+//! Polling: what is there, from each partition in turns, and waiting for more.
+
+use std::time::{Duration, Instant};
+
+use super::consumer::{Consumer, TOPIC};
+use super::polling::Polling;
+use super::slot::Read;
+use crate::error::{Error, ErrorKind, Result};
+use crate::reader::Batch;
+use crate::sync::Arc;
+
+/// The least that a partition is asked for in its turn. Bytes.
+const SHARE_MIN: usize = 16 << 10;
+
+/// Records of one partition, as a [`Consumer`] polls them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Polled {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's index.
+    pub partition: u32,
+    /// The records, lent from the engine's memory.
+    pub batch: Batch,
+}
+
+impl Consumer {
+    /// Records from all partitions that have some, up to `max_bytes` together, but at least one batch as it was
+    /// appended, whatever its size. Waits for them until `timeout` has passed (`None`: without end; zero: for the
+    /// device only), and is empty then. Sleeps until there is something: it is woken once, however much arrives.
+    ///
+    /// Partitions come in turns. Each that has records gets an equal part of `max_bytes` first; one that waited goes
+    /// before one that was served. Of one partition there may be several batches, in order.
+    ///
+    /// # Errors
+    /// An error concerns one partition or topic, which it names; the others go on with the next poll.
+    /// [`Corrupt`](ErrorKind::Corrupt) where acknowledged records are damaged: the consumer stays before the range,
+    /// and [`seek`](Consumer::seek) to its end reads on. [`OutOfRange`](ErrorKind::OutOfRange) where the position is
+    /// not there, if the options say so. [`Deleted`](ErrorKind::Deleted), once, for a topic that is gone;
+    /// [`PartitionFailed`](ErrorKind::PartitionFailed), once, behind the last record of a partition that takes no
+    /// more. [`WouldBlock`](ErrorKind::WouldBlock) if batches that are held use up the readers' part of the memory
+    /// budget. [`InvalidArgument`](ErrorKind::InvalidArgument) if nothing is read.
+    pub fn poll(&mut self, max_bytes: usize, timeout: Option<Duration>) -> Result<Vec<Polled>> {
+        let at_once = timeout == Some(Duration::ZERO);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let polled = self.take(max_bytes)?;
+            if !polled.is_empty() || (at_once && self.asked == 0) {
+                return Ok(polled);
+            }
+            if !self.signal.sleep(deadline.filter(|_| !at_once)) {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// As [`poll`](Consumer::poll), as a `Future`: it waits for records without end, and without a thread. Dropped
+    /// before it is ready, it has taken nothing.
+    pub fn poll_async(&mut self, max_bytes: usize) -> Polling<'_> {
+        Polling::new(self, max_bytes)
+    }
+
+    /// What is there now.
+    pub(super) fn take(&mut self, max_bytes: usize) -> Result<Vec<Polled>> {
+        self.common.gate.check()?;
+        self.take_news();
+        if let Some(error) = self.errors.pop_front() {
+            return Err(error);
+        }
+        if self.by_partition.is_empty() && self.subscriptions.iter().all(Option::is_none) {
+            return Err(Error::new(ErrorKind::InvalidArgument, "the consumer reads nothing; subscribe it to a topic"));
+        }
+        let (mut polled, mut left) = (Vec::new(), max_bytes);
+        while let Some(index) = self.queue.pop_front() {
+            self.queued.remove(&index);
+            let share = (left / (self.queue.len() + 1)).max(SHARE_MIN).min(left);
+            match self.read(index, share) {
+                Ok(Some(found)) => {
+                    left = left.saturating_sub(found.batch.size());
+                    polled.push(found);
+                    self.enqueue(index);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.put_back(index, &error);
+                    if polled.is_empty() {
+                        return Err(error);
+                    }
+                    // What was taken is given first; who failed comes again, or has been noted.
+                    if error.kind() == ErrorKind::Deleted || error.kind() == ErrorKind::PartitionFailed {
+                        self.errors.push_back(error);
+                    }
+                    break;
+                }
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(polled)
+    }
+
+    /// What concerns an error that will be met again is looked at again.
+    fn put_back(&mut self, index: usize, error: &Error) {
+        match error.kind() {
+            ErrorKind::Deleted => {
+                if let Some(slot) = &self.slots[index] {
+                    self.remove(slot.id().topic);
+                }
+            }
+            ErrorKind::PartitionFailed => {}
+            ErrorKind::WouldBlock => {
+                self.queued.insert(index);
+                self.queue.push_front(index);
+            }
+            _ => self.enqueue(index),
+        }
+    }
+
+    fn take_news(&mut self) {
+        for token in self.signal.take() {
+            if token & TOPIC != 0 {
+                self.watch((token ^ TOPIC) as usize);
+                continue;
+            }
+            let index = token as usize;
+            if let Some(Some(slot)) = self.slots.get_mut(index) {
+                if std::mem::take(&mut slot.asked) {
+                    self.asked -= 1;
+                }
+                self.enqueue(index);
+            }
+        }
+    }
+
+    fn read(&mut self, index: usize, share: usize) -> Result<Option<Polled>> {
+        let Some(slot) = &mut self.slots[index] else { return Ok(None) };
+        let asked = slot.asked;
+        let read = match slot.read(share, &self.signal, index as u64) {
+            Err(error) if error.kind() == ErrorKind::OutOfRange => match self.options.out_of_range.start() {
+                Some(start) => {
+                    slot.seek(start)?;
+                    slot.read(share, &self.signal, index as u64)
+                }
+                None => Err(error),
+            },
+            // A shard may have met the end of the topic first, and does not know its name.
+            Err(error) if error.kind() == ErrorKind::Deleted => Err(slot.topic.state().check().err().unwrap_or(error)),
+            read => read,
+        };
+        self.asked += usize::from(slot.asked && !asked);
+        match read? {
+            Read::Records(batch) => {
+                let (topic, partition) = (Arc::clone(&slot.topic.state().name), slot.id().partition);
+                Ok(Some(Polled { topic, partition, batch }))
+            }
+            Read::Nothing | Read::Asked => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Where a consumer is, and making it durable.
+
+use super::consumer::Consumer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::internal::Saved;
+use crate::topic::Topic;
+
+/// A position to [commit](Consumer::commit_positions).
+#[derive(Clone, Copy, Debug)]
+pub struct Position<'a> {
+    /// The topic.
+    pub topic: &'a Topic,
+    /// The partition's index.
+    pub partition: u32,
+    /// The offset to go on at: one after the last record that was handled.
+    pub offset: u64,
+    /// Up to 4,096 bytes that are kept with it, and mean nothing to the engine.
+    pub metadata: &'a [u8],
+}
+
+/// Where a consumer is in a partition. Made by [`Consumer::positions`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerPosition {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's index.
+    pub partition: u32,
+    /// The offset that is read next.
+    pub offset: u64,
+    /// The offset that is committed under the consumer's name.
+    pub committed: Option<u64>,
+    /// Offsets from there to the high watermark: what is still to be read.
+    pub lag: u64,
+}
+
+impl Consumer {
+    /// Where it is, by topic number and partition.
+    pub fn positions(&self) -> Vec<ConsumerPosition> {
+        let slots = self.by_partition.values().filter_map(|index| self.slots[*index].as_ref());
+        let position = |slot: &super::slot::Slot| ConsumerPosition {
+            topic: slot.topic.name().to_owned(),
+            partition: slot.id().partition,
+            offset: slot.offset(),
+            committed: slot.committed,
+            lag: slot.source.partition.watermark().high().saturating_sub(slot.offset()),
+        };
+        slots.map(position).collect()
+    }
+
+    /// What is still to be read of all partitions together. Offsets, of which some may have no record.
+    pub fn lag(&self) -> u64 {
+        self.positions().iter().map(|position| position.lag).sum()
+    }
+
+    /// Makes durable, under the consumer's name, that everything which polls have returned is handled: all partitions
+    /// or none, whatever crashes. Returns when it is. Positions that did not move are not written again. Now and then
+    /// it takes some milliseconds more, to rewrite the log of the positions.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a consumer without a name;
+    /// [`TooLarge`](ErrorKind::TooLarge) for more than 65,535 positions at once, or when all positions of the store
+    /// together would exceed 8 MiB; and those of [`Topic::append`]. After an error of the device it is not known
+    /// whether they are committed; the next open tells.
+    pub fn commit(&mut self) -> Result<()> {
+        let slots = self.slots.iter().flatten().filter(|slot| slot.committed != Some(slot.offset()));
+        let moved = slots.map(|slot| Saved { partition: slot.id(), offset: slot.offset(), metadata: Vec::new() });
+        self.save(&moved.collect::<Vec<Saved>>())
+    }
+
+    /// As [`commit`](Consumer::commit), but these positions: of partitions that are read or are not, with metadata.
+    /// Where the consumer reads on does not change.
+    ///
+    /// # Errors
+    /// As [`commit`](Consumer::commit); [`NotFound`](ErrorKind::NotFound) for a partition that its topic does not
+    /// have; [`TooLarge`](ErrorKind::TooLarge) for metadata beyond 4,096 bytes.
+    pub fn commit_positions(&mut self, positions: &[Position<'_>]) -> Result<()> {
+        let saved = positions.iter().map(|position| {
+            self.check(position.topic)?;
+            let partition = position.topic.source(position.partition)?.partition.id();
+            Ok(Saved { partition, offset: position.offset, metadata: position.metadata.to_vec() })
+        });
+        let saved = saved.collect::<Result<Vec<Saved>>>()?;
+        self.save(&saved)
+    }
+
+    fn save(&mut self, positions: &[Saved]) -> Result<()> {
+        self.common.gate.check()?;
+        let Some(name) = &self.name else {
+            let message = "a consumer without a name cannot commit; give it one in its options";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        };
+        self.store.commit(name.name(), positions)?;
+        for saved in positions {
+            let slot = self.by_partition.get(&saved.partition).and_then(|index| self.slots[*index].as_mut());
+            if let Some(slot) = slot {
+                slot.committed = Some(saved.offset);
+            }
+        }
+        Ok(())
+    }
+}

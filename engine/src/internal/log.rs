@@ -1,0 +1,146 @@
+//! The log behind a table: one partition of an internal topic, and the one that takes its place.
+
+use std::collections::BTreeMap;
+
+use crate::durability::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::record::Record;
+use crate::manifest::{MetaDone, MetaOrder};
+use crate::partition::Partition;
+use crate::producer::{AppendOptions, Ticket, submit};
+use crate::reader::{Cursor, Source};
+use crate::sync::{Arc, Mutex};
+use crate::topic::{Common, TopicState};
+
+/// Bytes asked for at once while a log is read.
+const READ_BYTES: usize = 1 << 20;
+
+/// Internal topics that an open found, by name.
+pub(crate) type Found = BTreeMap<String, Arc<TopicState>>;
+
+/// A log that can be replaced whole.
+///
+/// Its topic is called `$table.number`. Of several the lowest number counts: the others were being written when the
+/// process ended, and are removed. The replacement takes effect when the deletion of its predecessor is durable.
+pub(crate) struct Log {
+    common: Arc<Common>,
+    table: &'static str,
+    topics: Mutex<Topics>,
+}
+
+#[derive(Default)]
+struct Topics {
+    /// The one that counts, and its number.
+    current: Option<(u64, Arc<TopicState>)>,
+    /// Those that never came to count.
+    leftovers: Vec<Arc<TopicState>>,
+}
+
+impl Log {
+    pub(crate) fn new(common: &Arc<Common>, table: &'static str, found: &Found) -> Log {
+        let number = |name: &str| name.strip_prefix('$')?.strip_prefix(table)?.strip_prefix('.')?.parse().ok();
+        let mut own: Vec<(u64, Arc<TopicState>)> =
+            found.iter().filter_map(|(name, topic)| Some((number(name)?, Arc::clone(topic)))).collect();
+        own.sort_by_key(|(number, _)| *number);
+        let mut own = own.into_iter();
+        let topics = Topics { current: own.next(), leftovers: own.map(|(_, topic)| topic).collect() };
+        Log { common: Arc::clone(common), table, topics: Mutex::new(topics) }
+    }
+
+    pub(crate) fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    /// All its partitions that were used, also those that do not count.
+    pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
+        let topics = self.topics.lock();
+        let current = topics.current.iter().map(|(_, topic)| topic);
+        current.chain(&topics.leftovers).flat_map(|topic| topic.used()).collect()
+    }
+
+    /// Reads everything that is durable, in order: keys with their values, or without one where they are gone. Answers
+    /// the bytes read.
+    pub(crate) fn load(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<u64> {
+        if self.common.gate.check_change().is_ok() {
+            self.remove_leftovers()?;
+        }
+        let Some(partition) = self.current()? else { return Ok(0) };
+        if let Some(error) = partition.watermark().failure() {
+            return Err(error.clone().context(&partition));
+        }
+        let source = self.source(&partition);
+        let mut cursor = Cursor::in_order(partition.log_start());
+        let mut size = 0;
+        loop {
+            let batch = source.read(&mut cursor, READ_BYTES)?;
+            if batch.is_empty() {
+                return Ok(size);
+            }
+            size += batch.size() as u64;
+            batch.iter().for_each(|record| visit(record.key.unwrap_or_default(), record.value));
+        }
+    }
+
+    /// Appends one batch: there whole or not at all. Makes the log if there is none.
+    pub(crate) fn append(&self, records: &[Record<'_>]) -> Result<Ticket> {
+        let partition = match self.current()? {
+            Some(partition) => partition,
+            None => {
+                let topic = self.create(1)?;
+                self.topics.lock().current = Some((1, Arc::clone(&topic)));
+                topic.partition(0)?
+            }
+        };
+        submit(partition, records, AppendOptions::default(), &*self.common.environment)
+    }
+
+    /// Puts these batches in the place of everything that was appended. The caller sees to it that nothing is
+    /// appended meanwhile. After an error of the deletion it is not known which of the two the next open finds; they
+    /// say the same.
+    pub(crate) fn replace<'a>(&self, batches: impl Iterator<Item = Vec<Record<'a>>>) -> Result<()> {
+        let Some((number, old)) = self.topics.lock().current.clone() else { return Ok(()) };
+        let new = self.create(number + 1)?;
+        self.topics.lock().leftovers.push(Arc::clone(&new));
+        let partition = new.partition(0)?;
+        let mut last = None;
+        for records in batches {
+            last = Some(submit(Arc::clone(&partition), &records, AppendOptions::default(), &*self.common.environment)?);
+        }
+        // Acknowledged in order: the last one stands for all.
+        if let Some(ticket) = last {
+            ticket.wait(None)?;
+        }
+        old.delete()?;
+        let mut topics = self.topics.lock();
+        topics.leftovers.retain(|topic| !Arc::ptr_eq(topic, &new));
+        topics.current = Some((number + 1, new));
+        Ok(())
+    }
+
+    fn current(&self) -> Result<Option<Arc<Partition>>> {
+        let topic = self.topics.lock().current.clone();
+        topic.map(|(_, topic)| topic.partition(0)).transpose()
+    }
+
+    fn remove_leftovers(&self) -> Result<()> {
+        loop {
+            let Some(topic) = self.topics.lock().leftovers.last().cloned() else { return Ok(()) };
+            topic.delete()?;
+            self.topics.lock().leftovers.pop();
+        }
+    }
+
+    fn create(&self, number: u64) -> Result<Arc<TopicState>> {
+        let name = format!("${}.{number}", self.table);
+        let order = MetaOrder::CreateTopic { name: name.clone(), partitions: 1, durability: Durability::Durable };
+        let MetaDone::TopicCreated { topic } = self.common.order(order)? else {
+            return Err(Error::new(ErrorKind::Panic, "the answer to the creation of a topic is another's"));
+        };
+        Ok(Arc::new(TopicState::new(topic, &name, Durability::Durable, 1, &self.common)))
+    }
+
+    fn source(&self, partition: &Arc<Partition>) -> Source {
+        let (lender, gate) = (Arc::clone(&self.common.lender), Arc::clone(&self.common.gate));
+        Source { partition: Arc::clone(partition), lender, gate }
+    }
+}

@@ -1,0 +1,202 @@
+//! Keys and values in memory, durable through a log.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::log::{Found, Log};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::record::Record;
+use crate::partition::Partition;
+use crate::producer::Ticket;
+use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::topic::Common;
+
+/// What an entry takes beside its key and value, roughly. Bytes.
+const ENTRY_SIZE: usize = 64;
+/// A log of up to so many bytes is left alone.
+const LOG_MIN: u64 = 1 << 20;
+/// A log is rewritten when it has grown to so many times what is alive in it.
+const LOG_FACTOR: u64 = 4;
+/// Records of one batch of a rewritten log, and the bytes after which the next begins.
+const BATCH_RECORDS: usize = 4096;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A key that gets a value, or loses it.
+pub(crate) type Change = (Box<[u8]>, Option<Box<[u8]>>);
+
+/// A map whose changes are appended to a log, and count once they are durable.
+///
+/// The log is read when the table is first used. It is rewritten, now and then, by whoever makes the change that is
+/// one too many.
+pub(crate) struct Table {
+    log: Log,
+    what: &'static str,
+    /// Bytes of all entries. A change that would go beyond is refused.
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    loaded: bool,
+    /// What is durable.
+    live: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// Bytes of all entries once everything that was appended is durable.
+    size: usize,
+    /// Appended, and not known to be durable, oldest first.
+    pending: VecDeque<(Ticket, Vec<Change>)>,
+    /// Bytes of the log, roughly.
+    log_size: u64,
+}
+
+fn size_of(key: &[u8], value: &[u8]) -> usize {
+    ENTRY_SIZE + key.len() + value.len()
+}
+
+impl State {
+    /// Takes in what has become durable. What never will be stays out.
+    fn settle(&mut self) {
+        while let Some((ticket, _)) = self.pending.front() {
+            match ticket.is_durable() {
+                Ok(true) => {
+                    for (key, value) in self.pending.pop_front().map(|(_, changes)| changes).unwrap_or_default() {
+                        match value {
+                            Some(value) => drop(self.live.insert(key, value)),
+                            None => drop(self.live.remove(&key)),
+                        }
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The value that a key has once everything is durable.
+    fn latest(&self, key: &[u8]) -> Option<&[u8]> {
+        let changes = self.pending.iter().rev().flat_map(|(_, changes)| changes.iter().rev());
+        match changes.into_iter().find(|(changed, _)| **changed == *key) {
+            Some((_, value)) => value.as_deref(),
+            None => self.live.get(key).map(|value| &**value),
+        }
+    }
+
+    /// The bytes of all entries after these changes.
+    fn size_after(&self, changes: &[Change]) -> usize {
+        let mut seen: BTreeMap<&[u8], usize> = BTreeMap::new();
+        let mut size = self.size;
+        for (key, value) in changes {
+            let new = value.as_ref().map_or(0, |value| size_of(key, value));
+            let old = seen.insert(key, new).unwrap_or_else(|| self.latest(key).map_or(0, |old| size_of(key, old)));
+            size = size + new - old;
+        }
+        size
+    }
+}
+
+impl Table {
+    pub(crate) fn new(
+        common: &Arc<Common>,
+        name: &'static str,
+        what: &'static str,
+        limit: usize,
+        found: &Found,
+    ) -> Table {
+        Table { log: Log::new(common, name, found), what, limit, state: Mutex::new(State::default()) }
+    }
+
+    pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
+        self.log.used()
+    }
+
+    /// The durable state, loaded.
+    fn state(&self) -> Result<MutexGuard<'_, State>> {
+        self.log.common().gate.check()?;
+        let mut state = self.state.lock();
+        if !state.loaded {
+            let mut live: BTreeMap<Box<[u8]>, Box<[u8]>> = BTreeMap::new();
+            state.log_size = self.log.load(&mut |key, value| match value {
+                Some(value) => drop(live.insert(key.into(), value.into())),
+                None => drop(live.remove(key)),
+            })?;
+            state.size = live.iter().map(|(key, value)| size_of(key, value)).sum();
+            state.live = live;
+            state.loaded = true;
+        }
+        state.settle();
+        Ok(state)
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.state()?.live.get(key).map(|value| value.to_vec()))
+    }
+
+    /// Shows the entries whose keys begin with `prefix`, in the order of their keys.
+    pub(crate) fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
+        let state = self.state()?;
+        let from = state.live.range::<[u8], _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        from.take_while(|(key, _)| key.starts_with(prefix)).for_each(|(key, value)| visit(key, value));
+        Ok(())
+    }
+
+    /// Makes changes: all, or none. Returns when they are durable.
+    pub(crate) fn write(&self, changes: Vec<Change>) -> Result<()> {
+        self.log.common().gate.check_change()?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let ticket = self.submit(changes)?;
+        let written = ticket.wait(None).map(drop);
+        self.rewrite_if_due()?;
+        written
+    }
+
+    fn submit(&self, changes: Vec<Change>) -> Result<std::sync::Arc<Ticket>> {
+        let mut state = self.state()?;
+        let size = state.size_after(&changes);
+        if size > self.limit && size > state.size {
+            let message =
+                format!("{} would take {size} bytes; the limit is {} for all together", self.what, self.limit);
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        let records: Vec<Record<'_>> = changes.iter().map(record).collect();
+        let ticket = self.log.append(&records)?;
+        let waited = ticket.again();
+        state.size = size;
+        state.log_size +=
+            changes.iter().map(|(key, value)| size_of(key, value.as_deref().unwrap_or_default()) as u64).sum::<u64>();
+        state.pending.push_back((ticket, changes));
+        Ok(std::sync::Arc::new(waited))
+    }
+
+    /// Rewrites the log if little of it is alive.
+    fn rewrite_if_due(&self) -> Result<()> {
+        let mut state = self.state()?;
+        if state.log_size <= LOG_MIN + LOG_FACTOR * state.size as u64 {
+            return Ok(());
+        }
+        // Nobody appends while the lock is held, so that what is pending comes to its end.
+        if let Some((ticket, _)) = state.pending.back() {
+            ticket.wait(None)?;
+            state.settle();
+        }
+        let mut rest = state.live.iter().peekable();
+        let batches = std::iter::from_fn(|| {
+            let (mut batch, mut size) = (Vec::new(), 0);
+            while batch.len() < BATCH_RECORDS && size < BATCH_BYTES {
+                let Some((key, value)) = rest.next() else { break };
+                size += key.len() + value.len();
+                batch.push(Record::new(&**value).key(&**key));
+            }
+            (!batch.is_empty()).then_some(batch)
+        });
+        self.log.replace(batches)?;
+        state.log_size = state.size as u64;
+        Ok(())
+    }
+}
+
+fn record((key, value): &Change) -> Record<'_> {
+    match value {
+        Some(value) => Record::new(&**value).key(&**key),
+        None => Record::tombstone(&**key),
+    }
+}

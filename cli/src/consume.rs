@@ -3,9 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
-use thalweg::{
-    Consumer, ConsumerOptions, Engine, Error, ErrorKind, PartitionDescription, Position, RecordView, Start, Topic,
-};
+use thalweg::{Consumer, ConsumerOptions, Engine, Error, PartitionDescription, Position, RecordView, Start, Topic};
 
 use crate::args::{Consume, Format, From, Global};
 use crate::bytes::Bytes;
@@ -83,7 +81,7 @@ enum Stop {
 
 impl std::convert::From<Error> for Stop {
     fn from(error: Error) -> Stop {
-        if error.kind() == ErrorKind::Corrupt { Stop::Damaged(error) } else { Stop::Failed(error.into()) }
+        if error.damaged().is_some() { Stop::Damaged(error) } else { Stop::Failed(error.into()) }
     }
 }
 

@@ -4,10 +4,7 @@
 //! to the device at once. What is under way is bounded, so memory is too.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -16,8 +13,9 @@ use thalweg::{AppendOptions, Durability, Engine, ErrorKind, Record, Target, Tick
 
 use crate::args::{Global, Import};
 use crate::failure::Failure;
-use crate::key::{Column, Fields, Key};
-use crate::lines::{self, Lines, LinesError};
+use crate::inputs::{Input, Source, Sources, at, find_column, read_failed};
+use crate::key::{Column, Fields, Key, without_mark};
+use crate::lines;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::size;
@@ -48,25 +46,34 @@ struct Report {
 
 pub(crate) fn run(global: &Global, args: &Import, output: &mut Output) -> Result<(), Failure> {
     let column = args.key_column.as_deref().map(Column::parse).transpose().map_err(Failure::Usage)?;
-    if args.files.iter().filter(|file| is_standard_input(file)).count() > 1 {
-        return Err(Failure::Usage("standard input (-) can be read only once".into()));
-    }
-    let total = total_size(&args.files)?;
+    let mut fields = Fields::new(args.delimiter);
+    let mut sources = Sources::look_at(&args.files, column.as_ref(), &mut fields)?;
     let engine = store::open(global, Missing::Create)?;
     let topic = open_topic(&engine, args)?;
-    let progress = Progress::new(total);
+    let progress = Progress::new(sources.total);
     let start = Instant::now();
-    let mut importer = Importer::new(&topic, column, args.delimiter, &progress);
-    let imported = args.files.iter().try_for_each(|file| importer.file(file));
+    let mut importer = Importer::new(&topic, column, fields, &progress);
+    let imported = sources.list.iter_mut().enumerate().try_for_each(|(file, source)| importer.source(file, source));
     // What was submitted is waited for also when the input failed in the middle: the message says how far it went.
     let settled = importer.settle();
-    let mut report = importer.report;
+    let Importer { mut report, missing, scattered, .. } = importer;
     progress.clear();
-    engine.close()?;
+    let closed = engine.close();
     if let Err(failure) = imported.and(settled) {
         let reason = failure.message().unwrap_or("failed");
-        return Err(Failure::Failed(format!("{reason}\n{} records before that are durable", report.records)));
+        let Some((file, line)) = missing else { return Err(failure) };
+        let durable = match report.records {
+            1 => "1 record is durable".into(),
+            records => format!("{records} records are durable"),
+        };
+        let rest = match scattered {
+            false => "none from there on",
+            true => "some from there on, of which that line may be none",
+        };
+        let name = &sources.list[file].name;
+        return Err(Failure::Failed(format!("{reason}\n{durable}: all before {name} line {line}, and {rest}")));
     }
+    closed?;
     report.topic.clone_from(&args.topic);
     report.seconds = start.elapsed().as_secs_f64();
     report.records_per_second = report.records as f64 / report.seconds;
@@ -86,27 +93,6 @@ impl Report {
         }
         text
     }
-}
-
-fn is_standard_input(file: &Path) -> bool {
-    file.as_os_str() == "-"
-}
-
-/// The size of all files together if it is known; an error if one cannot be read, before anything is imported.
-fn total_size(files: &[PathBuf]) -> Result<Option<u64>, Failure> {
-    let mut total = Some(0);
-    for file in files {
-        if is_standard_input(file) {
-            total = None;
-            continue;
-        }
-        let about = File::open(file).and_then(|f| f.metadata()).map_err(|e| Failure::io(file.display(), &e))?;
-        if about.is_dir() {
-            return Err(Failure::Failed(format!("{}: is a directory", file.display())));
-        }
-        total = total.filter(|_| about.is_file()).map(|total| total + about.len());
-    }
-    Ok(total)
 }
 
 /// The topic, created if it is missing.
@@ -135,19 +121,29 @@ struct Importer<'a> {
     under_way: VecDeque<UnderWay>,
     progress: &'a Progress,
     report: Report,
+    /// The first line that is not known to be durable, once something has failed.
+    missing: Option<Place>,
+    /// Lines from there on may be durable all the same: of several batches under way some can fail.
+    scattered: bool,
     // Reused for every group of lines.
     group: Vec<Line>,
     keys: Vec<u8>,
 }
 
+/// A line of an input: the input's index, and the line's number in it, from 1.
+type Place = (usize, u64);
+
 /// A batch on its way.
 struct UnderWay {
     ticket: Ticket,
     bytes: u64,
+    first: Place,
 }
 
 /// A line that will be a record.
 struct Line {
+    /// From 1.
+    number: u64,
     /// Where the key says; lines without a key come last and go round robin.
     partition: Option<u32>,
     /// In the run of lines.
@@ -156,107 +152,107 @@ struct Line {
     key: Option<Range<usize>>,
 }
 
+/// A run of lines of one input.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    bytes: &'a [u8],
+    /// The input's index, and its name.
+    file: usize,
+    name: &'a str,
+    /// The field that is the key.
+    index: Option<usize>,
+}
+
 impl<'a> Importer<'a> {
-    fn new(topic: &'a Topic, column: Option<Column>, delimiter: u8, progress: &'a Progress) -> Importer<'a> {
+    fn new(topic: &'a Topic, column: Option<Column>, fields: Fields, progress: &'a Progress) -> Importer<'a> {
         Importer {
             topic,
             column,
-            fields: Fields::new(delimiter),
+            fields,
             under_way: VecDeque::with_capacity(UNDER_WAY_MAX),
             progress,
             report: Report::default(),
+            missing: None,
+            scattered: false,
             group: Vec::new(),
             keys: Vec::new(),
         }
     }
 
-    fn file(&mut self, file: &Path) -> Result<(), Failure> {
-        if is_standard_input(file) {
-            return self.input("standard input", std::io::stdin().lock());
+    /// Appends every line of an input.
+    fn source(&mut self, file: usize, source: &mut Source) -> Result<(), Failure> {
+        let mut number = 0;
+        let result = source.begin().and_then(|lines| self.input(file, &source.name, lines, &mut number));
+        if result.is_err() && self.missing.is_none() {
+            // Not a line was submitted from there on.
+            self.missing = Some((file, number + 1));
         }
-        let name = file.display().to_string();
-        let input = File::open(file).map_err(|e| Failure::io(&name, &e))?;
-        self.input(&name, input)
+        result
     }
 
-    /// Appends every line of an input.
-    fn input(&mut self, name: &str, input: impl Read) -> Result<(), Failure> {
-        let mut lines = Lines::new(input);
-        let mut number = 0;
+    /// Appends lines, and counts in `number` those that were submitted or are the header.
+    fn input(&mut self, file: usize, name: &str, mut lines: Input, number: &mut u64) -> Result<(), Failure> {
         let (mut index, header) = match self.column.clone() {
             Some(Column::Index(index)) => (Some(index), None),
             Some(Column::Name(column)) => (None, Some(column)),
             None => (None, None),
         };
         loop {
-            let mut run = match lines.next() {
-                Ok(Some(run)) => run,
+            let mut bytes = match lines.next() {
+                Ok(Some(bytes)) => bytes,
                 Ok(None) => return Ok(()),
-                Err(LinesError::Io(e)) => return Err(Failure::io(name, &e)),
-                Err(LinesError::TooLong) => {
-                    let what = format!("is longer than the largest record, {RECORD_MAX} bytes");
-                    return Err(at(name, number, &what));
-                }
+                Err(error) => return Err(read_failed(name, *number + 1, &error)),
             };
-            if let (0, Some(column)) = (number, &header) {
-                let first = lines::ranges(run).next().expect("a run has a line");
-                index = Some(self.find_column(name, &run[first.clone()], column)?);
-                run = &run[run.len().min(first.end + 1)..];
-                number = 1;
+            if let (0, Some(column)) = (*number, &header) {
+                let first = lines::ranges(bytes).next().expect("a run has a line");
+                index = Some(find_column(name, &bytes[first.clone()], column, &mut self.fields)?);
+                bytes = &bytes[bytes.len().min(first.end + 1)..];
+                *number = 1;
             }
-            let mut ranges = lines::ranges(run).peekable();
-            while !run.is_empty() && ranges.peek().is_some() {
-                number += self.group(name, number, run, ranges.by_ref().take(GROUP_LINES), index)?;
+            let run = Run { bytes, file, name, index };
+            let mut ranges = lines::ranges(bytes).peekable();
+            while !bytes.is_empty() && ranges.peek().is_some() {
+                let lines = self.collect(run, *number, ranges.by_ref().take(GROUP_LINES));
+                // What stands before a line that cannot be a record is imported.
+                let count = self.group.len() as u64;
+                self.append_group(run)?;
+                *number += count;
+                lines?;
             }
             self.collect_durable()?;
         }
     }
 
-    /// Finds the key's column in the first line of a file.
-    fn find_column(&mut self, name: &str, line: &[u8], column: &str) -> Result<usize, Failure> {
-        self.fields.find(line, column).ok_or_else(|| {
-            let names = self.fields.names(line);
-            Failure::Failed(format!("{name} has no column {column:?}; its first line names: {names}"))
-        })
-    }
-
-    /// Appends some lines of a run, which begin after `number` lines of the input; returns how many they are.
-    fn group(
+    /// Makes a group of the next lines of a run, which begin after `number` lines of the input. An error says what is
+    /// wrong with the line behind the group.
+    fn collect(
         &mut self,
-        name: &str,
+        run: Run<'_>,
         number: u64,
-        run: &[u8],
         ranges: impl Iterator<Item = Range<usize>>,
-        index: Option<usize>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<(), Failure> {
         self.group.clear();
         self.keys.clear();
-        for value in ranges {
-            let line = match index {
-                Some(index) => self.keyed(value, run, index).map_err(|what| at(name, number + self.lines(), &what))?,
-                None => Line { partition: None, value, key: None },
+        for (value, number) in ranges.zip(number + 1..) {
+            let line = match run.index {
+                Some(index) => {
+                    self.keyed(value, run.bytes, number, index).map_err(|what| at(run.name, number, &what))?
+                }
+                None => Line { number, partition: None, value, key: None },
             };
             if line.value.len() + line.key.as_ref().map_or(0, Range::len) > RECORD_MAX {
                 let what = format!("is longer than the largest record, {RECORD_MAX} bytes with its key");
-                return Err(at(name, number + self.lines(), &what));
+                return Err(at(run.name, number, &what));
             }
             self.group.push(line);
         }
-        if index.is_some() {
-            // A batch has one partition. The sort is stable, so each partition keeps the order of the input.
-            self.group.sort_by_key(|line| line.partition.map_or(u64::MAX, u64::from));
-        }
-        self.append_group(run)?;
-        Ok(self.lines())
-    }
-
-    fn lines(&self) -> u64 {
-        self.group.len() as u64
+        Ok(())
     }
 
     /// A line with its key; an error says what is wrong with the line.
-    fn keyed(&mut self, value: Range<usize>, run: &[u8], index: usize) -> Result<Line, String> {
-        match self.fields.get(&run[value.clone()], index) {
+    fn keyed(&mut self, value: Range<usize>, run: &[u8], number: u64, index: usize) -> Result<Line, String> {
+        let line = &run[value.clone()];
+        match self.fields.get(if number == 1 { without_mark(line) } else { line }, index) {
             Key::Field(field) if field.len() > KEY_MAX => {
                 Err(format!("has a key of {} bytes; the largest is {KEY_MAX}", field.len()))
             }
@@ -264,11 +260,11 @@ impl<'a> Importer<'a> {
                 let start = self.keys.len();
                 self.keys.extend_from_slice(field);
                 let partition = Some(self.topic.partition_of(field));
-                Ok(Line { partition, value, key: Some(start..self.keys.len()) })
+                Ok(Line { number, partition, value, key: Some(start..self.keys.len()) })
             }
             Key::None => {
                 self.report.without_key += 1;
-                Ok(Line { partition: None, value, key: None })
+                Ok(Line { number, partition: None, value, key: None })
             }
             Key::Open => {
                 Err("opens a quotation mark and does not close it; a field cannot go over several lines".into())
@@ -277,36 +273,55 @@ impl<'a> Importer<'a> {
     }
 
     /// Submits the group in batches of one partition each.
-    fn append_group(&mut self, run: &[u8]) -> Result<(), Failure> {
-        let mut records = Vec::with_capacity(BATCH_RECORDS.min(self.group.len()));
+    fn append_group(&mut self, run: Run<'_>) -> Result<(), Failure> {
+        if run.index.is_some() {
+            // The sort is stable, so each partition keeps the order of the input.
+            self.group.sort_by_key(|line| line.partition.map_or(u64::MAX, u64::from));
+        }
         let mut next = 0;
         while next < self.group.len() {
-            let (mut bytes, partition) = (0, self.group[next].partition);
-            while let Some(line) = self.group.get(next).filter(|line| line.partition == partition) {
-                let size = line.value.len() + line.key.as_ref().map_or(0, Range::len);
-                if !records.is_empty() && (bytes + size > BATCH_BYTES || records.len() == BATCH_RECORDS) {
-                    break;
-                }
-                let record = Record::new(&run[line.value.clone()]);
-                records.push(match &line.key {
-                    Some(key) => record.key(&self.keys[key.clone()]),
-                    None => record,
-                });
-                bytes += size;
-                next += 1;
+            let end = next + self.batch(next);
+            if let Err(failure) = self.submit(run, next..end) {
+                let rest = self.group[next..].iter().map(|line| line.number).min().expect("the batch has a line");
+                self.miss((run.file, rest));
+                // Lines of a group are not submitted in their order, unless all go to one partition.
+                self.scattered |= run.index.is_some();
+                return Err(failure);
             }
-            let target = partition.map_or(Target::RoundRobin, Target::Partition);
-            // The command promises durable records whatever the topic was created with.
-            let options = AppendOptions::default().durability(Durability::Durable);
-            if self.under_way.len() == UNDER_WAY_MAX {
-                Importer::wait(&mut self.under_way, &mut self.report, self.progress)?;
-            }
-            let ticket = self.topic.submit(target, &records, options)?;
-            let first = next - records.len();
-            let bytes = self.group[first..next].iter().map(|line| input_bytes(line, run)).sum();
-            self.under_way.push_back(UnderWay { ticket, bytes });
-            records.clear();
+            next = end;
         }
+        Ok(())
+    }
+
+    /// How many lines of the group, from `first` on, make one batch.
+    fn batch(&self, first: usize) -> usize {
+        let (partition, mut bytes) = (self.group[first].partition, 0);
+        let fits = |line: &&Line| {
+            bytes += line.value.len() + line.key.as_ref().map_or(0, Range::len);
+            line.partition == partition && bytes <= BATCH_BYTES
+        };
+        // The first is taken whatever its size.
+        self.group[first..].iter().take(BATCH_RECORDS).take_while(fits).count().max(1)
+    }
+
+    /// Submits lines of the group as one batch.
+    fn submit(&mut self, run: Run<'_>, lines: Range<usize>) -> Result<(), Failure> {
+        if self.under_way.len() == UNDER_WAY_MAX {
+            self.wait()?;
+        }
+        let lines = &self.group[lines];
+        let record = |line: &Line| {
+            let record = Record::new(&run.bytes[line.value.clone()]);
+            line.key.as_ref().map_or(record, |key| record.key(&self.keys[key.clone()]))
+        };
+        let records: Vec<Record<'_>> = lines.iter().map(record).collect();
+        let target = lines[0].partition.map_or(Target::RoundRobin, Target::Partition);
+        // The command promises durable records whatever the topic was created with.
+        let options = AppendOptions::default().durability(Durability::Durable);
+        let ticket = self.topic.submit(target, &records, options)?;
+        let bytes = lines.iter().map(|line| input_bytes(line, run.bytes)).sum();
+        let first = (run.file, lines[0].number);
+        self.under_way.push_back(UnderWay { ticket, bytes, first });
         Ok(())
     }
 
@@ -315,29 +330,41 @@ impl<'a> Importer<'a> {
         while let Some(first) = self.under_way.front()
             && first.ticket.is_durable()?
         {
-            Importer::wait(&mut self.under_way, &mut self.report, self.progress)?;
+            self.wait()?;
         }
         Ok(())
     }
 
     /// Waits for the oldest batch.
-    fn wait(under_way: &mut VecDeque<UnderWay>, report: &mut Report, progress: &Progress) -> Result<(), Failure> {
-        if let Some(first) = under_way.pop_front() {
-            let appended = first.ticket.wait(None)?;
-            report.records += u64::from(appended.count);
-            report.bytes += first.bytes;
-            progress.advance(first.bytes);
+    fn wait(&mut self) -> Result<(), Failure> {
+        let Some(UnderWay { ticket, bytes, first }) = self.under_way.pop_front() else { return Ok(()) };
+        match ticket.wait(None) {
+            Ok(appended) => {
+                self.report.records += u64::from(appended.count);
+                self.report.bytes += bytes;
+                self.progress.advance(bytes);
+                Ok(())
+            }
+            Err(error) => {
+                self.miss(first);
+                self.scattered = true;
+                Err(error.into())
+            }
         }
-        Ok(())
     }
 
     /// Waits for everything that is under way. All of it is counted that became durable; the first error is returned.
     fn settle(&mut self) -> Result<(), Failure> {
         let mut result = Ok(());
         while !self.under_way.is_empty() {
-            result = result.and(Importer::wait(&mut self.under_way, &mut self.report, self.progress));
+            result = result.and(self.wait());
         }
         result
+    }
+
+    /// A line is not known to be durable.
+    fn miss(&mut self, place: Place) {
+        self.missing = Some(self.missing.map_or(place, |before| before.min(place)));
     }
 }
 
@@ -345,9 +372,4 @@ impl<'a> Importer<'a> {
 fn input_bytes(line: &Line, run: &[u8]) -> u64 {
     let feed = usize::from(line.value.end < run.len());
     (line.value.len() + feed) as u64
-}
-
-/// What is wrong with the line after the first `before` lines of an input.
-fn at(name: &str, before: u64, what: &str) -> Failure {
-    Failure::Failed(format!("{name} line {}: {what}", before + 1))
 }

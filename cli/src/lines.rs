@@ -1,6 +1,7 @@
 //! Cuts an input into runs of whole lines.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use thalweg::limits::RECORD_MAX;
 
@@ -32,13 +33,26 @@ impl<R: Read> Lines<R> {
     /// One or more whole lines with their line feeds; only the very last may lack it. Gives what has arrived, without
     /// waiting for more than one line. `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, LinesError> {
-        // What is left over from the last call holds no line feed: it would have been given out.
+        let Some(lines) = self.arrived()? else { return Ok(None) };
+        self.start = lines.end;
+        Ok(Some(&self.buffer[lines]))
+    }
+
+    /// The line that comes next, without its line feed; it stays the next. `None` at the end.
+    pub(crate) fn peek(&mut self) -> Result<Option<&[u8]>, LinesError> {
+        let Some(lines) = self.arrived()? else { return Ok(None) };
+        let first = ranges(&self.buffer[lines.clone()]).next().expect("a run has a line");
+        let line = &self.buffer[lines][first];
+        if line.len() > RECORD_MAX { Err(LinesError::TooLong) } else { Ok(Some(line)) }
+    }
+
+    /// Where the lines are that are whole, once there is one.
+    fn arrived(&mut self) -> Result<Option<Range<usize>>, LinesError> {
+        // What is left over holds a line feed only if it was looked at and not given out.
         let mut searched = self.start;
         loop {
             if let Some(at) = memchr::memrchr(b'\n', &self.buffer[searched..self.end]) {
-                let lines = self.start..searched + at + 1;
-                self.start = lines.end;
-                return Ok(Some(&self.buffer[lines]));
+                return Ok(Some(self.start..searched + at + 1));
             }
             searched = self.end;
             if self.end - self.start > RECORD_MAX {
@@ -50,11 +64,7 @@ impl<R: Read> Lines<R> {
             }
             match self.input.read(&mut self.buffer[self.end..]) {
                 Ok(0) if self.start == self.end => return Ok(None),
-                Ok(0) => {
-                    let line = self.start..self.end;
-                    self.start = self.end;
-                    return Ok(Some(&self.buffer[line]));
-                }
+                Ok(0) => return Ok(Some(self.start..self.end)),
                 Ok(n) => self.end += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(LinesError::Io(e)),
@@ -76,7 +86,7 @@ impl<R: Read> Lines<R> {
 }
 
 /// The lines of a run, as ranges without their line feeds.
-pub(crate) fn ranges(run: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub(crate) fn ranges(run: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     let ends = memchr::memchr_iter(b'\n', run).chain((run.last() != Some(&b'\n')).then_some(run.len()));
     ends.map(move |end| {
@@ -121,6 +131,24 @@ mod tests {
         for step in [7, 4096, 1 << 20, usize::MAX] {
             assert_eq!(cut(&input, step), expected, "{step} bytes at a time");
         }
+    }
+
+    #[test]
+    fn the_first_line_can_be_looked_at_before_it_is_given_out() {
+        for (input, first) in [("", None), ("\n", Some("")), ("a", Some("a")), ("a,b\nc\nd", Some("a,b"))] {
+            for step in [1, usize::MAX] {
+                let mut lines = Lines::new(Slowly(input.as_bytes(), step));
+                for _ in 0..2 {
+                    assert_eq!(lines.peek().expect("not too long"), first.map(str::as_bytes));
+                }
+                let mut all = Vec::new();
+                while let Some(run) = lines.next().expect("not too long") {
+                    all.extend_from_slice(run);
+                }
+                assert_eq!(all, input.as_bytes());
+            }
+        }
+        assert!(matches!(Lines::new(&vec![b'x'; RECORD_MAX + 1][..]).peek(), Err(LinesError::TooLong)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod dump;
 mod failure;
 mod import;
 mod info;
+mod inputs;
 mod key;
 mod kv;
 mod lines;

@@ -49,7 +49,7 @@ pub enum ErrorKind {
     ReadOnly = 20,
 }
 
-/// Offsets of a partition that acknowledged data is missing from: `start..end`.
+/// Offsets of a partition whose acknowledged data is damaged or cannot be read: `start..end`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedRange {
     /// The topic's name.
@@ -110,6 +110,33 @@ impl Error {
         Error { inner: Box::new(Inner { kind, message: format!("{what}: {error}{hint}"), damaged: None, os }) }
     }
 
+    /// The error of opening or reading a file that has to be there. A file that is missing, or that something else
+    /// stands in the place of, has lost what it held; a device that refuses to give it has not.
+    pub(crate) fn file(what: impl fmt::Display, error: &std::io::Error) -> Error {
+        use std::io::ErrorKind as Kind;
+        let mut made = Error::os(what, error);
+        let lost = matches!(
+            error.kind(),
+            Kind::NotFound
+                | Kind::NotADirectory
+                | Kind::IsADirectory
+                | Kind::StaleNetworkFileHandle
+                | Kind::InvalidData
+        );
+        if lost || error.raw_os_error() == Some(libc::ELOOP) {
+            made.inner.kind = ErrorKind::Corrupt;
+        }
+        made
+    }
+
+    /// The same error, of a read, with the offsets that it could not give.
+    pub(crate) fn of_range(mut self, range: DamagedRange) -> Error {
+        let verb = if self.inner.kind == ErrorKind::Corrupt { "are damaged" } else { "cannot be read" };
+        self.inner.message = format!("{range} {verb}: {}", self.inner.message);
+        self.inner.damaged = Some(range);
+        self
+    }
+
     /// Damage in acknowledged data.
     pub fn corrupt(range: DamagedRange, why: impl fmt::Display) -> Error {
         let message = format!("{range} are damaged: {why}");
@@ -126,7 +153,9 @@ impl Error {
         &self.inner.message
     }
 
-    /// The damaged offsets, where the kind is [`ErrorKind::Corrupt`] and they are known.
+    /// The offsets that a read could not give, where they are known: damaged ones if the kind is
+    /// [`ErrorKind::Corrupt`], otherwise ones that the operating system refused to read. What lies outside of them is
+    /// not touched by this error.
     pub fn damaged(&self) -> Option<&DamagedRange> {
         self.inner.damaged.as_ref()
     }

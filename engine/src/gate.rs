@@ -33,13 +33,22 @@ impl Gate {
         Ok(())
     }
 
+    /// Whether this is a forked child of the engine's process.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.forked.as_ref().is_some_and(|forked| forked())
+    }
+
+    /// Refuses a call in a forked child: nothing that it waits for would ever come there.
+    #[inline]
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.is_forked() { Err(forked()) } else { Ok(()) }
+    }
+
     /// Refuses a call after close, and in a forked child.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        if self.forked.as_ref().is_some_and(|forked| forked()) {
-            let message = "the engine belongs to the process that this one was forked from; open another store here";
-            return Err(Error::new(ErrorKind::Forked, message));
-        }
+        self.check_process()?;
         if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
@@ -50,6 +59,13 @@ impl Gate {
     pub(crate) fn shut(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
     }
+}
+
+/// The answer in a forked child.
+#[cold]
+pub(crate) fn forked() -> Error {
+    let message = "the engine belongs to the process that this one was forked from; open another store here";
+    Error::new(ErrorKind::Forked, message)
 }
 
 /// The answer after close.

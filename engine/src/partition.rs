@@ -7,6 +7,7 @@ use crate::durability::Durability;
 use crate::error::{DamagedRange, Error, ErrorKind, Result};
 use crate::format::plan::Plan;
 use crate::format::record::Record;
+use crate::gate::Gate;
 use crate::ids::PartitionId;
 use crate::io::Environment;
 use crate::limits::APPEND_INSIDE_LOCK_MAX;
@@ -18,6 +19,7 @@ use crate::tail::{Announce, Appended, Refusal, Tail, Watermark};
 /// What a partition is made of at open, or when it is first used.
 pub(crate) struct PartitionStart {
     pub topic: Arc<str>,
+    pub gate: Arc<Gate>,
     pub tail: Tail,
     pub shard: Arc<ShardHandle>,
     pub log_start: u64,
@@ -28,6 +30,7 @@ pub(crate) struct PartitionStart {
 /// One partition.
 pub(crate) struct Partition {
     topic: Arc<str>,
+    gate: Arc<Gate>,
     tail: Arc<Tail>,
     shard: Arc<ShardHandle>,
     log_start: AtomicU64,
@@ -50,10 +53,10 @@ impl Announce for Unattended {
 
 impl Partition {
     pub(crate) fn new(start: PartitionStart) -> Partition {
-        let PartitionStart { topic, tail, shard, log_start, damaged } = start;
+        let PartitionStart { topic, gate, tail, shard, log_start, damaged } = start;
         let tail = Arc::new(tail);
         tail.set_announcer(Box::new(Unattended { tail: Arc::downgrade(&tail), shard: Arc::clone(&shard) }));
-        Partition { topic, tail, shard, log_start: AtomicU64::new(log_start), damaged }
+        Partition { topic, gate, tail, shard, log_start: AtomicU64::new(log_start), damaged }
     }
 
     pub(crate) fn id(&self) -> PartitionId {
@@ -134,6 +137,9 @@ impl Partition {
 
     /// Whether everything below `offset` is acknowledged in a mode, or never will be; `None`: not yet.
     pub(crate) fn acknowledged(&self, durability: Durability, offset: u64) -> Option<Result<()>> {
+        if let Err(forked) = self.gate.check_process() {
+            return Some(Err(forked));
+        }
         let watermark = self.watermark();
         // The failure is looked at first: what was acknowledged before it stays so.
         let failure = watermark.failure();
@@ -150,7 +156,13 @@ impl Partition {
         offset: u64,
         deadline: Option<Instant>,
     ) -> Result<bool> {
+        self.gate.check_process()?;
         self.watermark().wait(durability, offset, deadline).map_err(|error| error.context(self))
+    }
+
+    /// Whether this is a forked child, where locks may be held by threads that do not exist.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.gate.is_forked()
     }
 
     /// What readers may see of a segment.
@@ -164,8 +176,8 @@ impl Partition {
 
     /// The offset up to which readers see; an error for an offset that lies outside, or in damage.
     pub(crate) fn check_readable(&self, offset: u64) -> Result<u64> {
-        if let Some(error) = self.watermark().failure().filter(|error| error.kind() == ErrorKind::Deleted) {
-            return Err(error.clone());
+        if let Some(gone) = self.gone() {
+            return Err(gone);
         }
         let (start, high) = (self.log_start(), self.watermark().high());
         if let Some(damage) = self.damage_in(offset..offset.saturating_add(1)) {
@@ -176,6 +188,24 @@ impl Partition {
         }
         let message = format!("{self}: offset {offset} is out of range; readable is {start}..{high}");
         Err(Error::new(ErrorKind::OutOfRange, message))
+    }
+
+    /// The error of a partition whose topic was deleted.
+    fn gone(&self) -> Option<Error> {
+        self.watermark().failure().filter(|error| error.kind() == ErrorKind::Deleted).cloned()
+    }
+
+    /// The error of a read of `offsets`. Where a file or the device did not give them, it names them.
+    pub(crate) fn unreadable(&self, error: Error, offsets: Range<u64>) -> Error {
+        if let Some(gone) = self.gone() {
+            return gone;
+        }
+        match error.kind() {
+            ErrorKind::Io | ErrorKind::PermissionDenied | ErrorKind::Corrupt if error.damaged().is_none() => {
+                error.of_range(self.damage(offsets.start, offsets.end))
+            }
+            _ => error,
+        }
     }
 
     /// The first range of damage known from recovery that meets `offsets`.
@@ -192,6 +222,7 @@ impl Partition {
     /// Waits until readers see more than `offset`, or `deadline`; whether they do. The error is that of a partition
     /// that will never show more.
     pub(crate) fn wait_beyond(&self, offset: u64, deadline: Option<Instant>) -> Result<bool> {
+        self.gate.check_process()?;
         let watermark = self.watermark();
         watermark.wait(watermark.durability(), offset.saturating_add(1), deadline).map_err(|e| e.context(self))
     }

@@ -96,6 +96,20 @@ fn read_around(topic: &Topic) -> (Vec<u64>, Vec<(u64, u64)>) {
     }
 }
 
+/// Where the first segment ends.
+fn first_end(dir: &Path, runtime: Runtime) -> u64 {
+    let engine = open(dir, runtime);
+    let all = frames(&engine.topic("t").expect("there"));
+    let last = all.iter().rfind(|frame| frame.kind == "data" && frame.segment == all[0].segment);
+    last.map(|frame| frame.base_offset + frame.count).expect("frames")
+}
+
+fn pipe(path: &Path) {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("no zero byte");
+    // SAFETY: the path is a zero-terminated string that outlives the call.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+}
+
 fn check(dir: &Path, runtime: Runtime, lost: &[u64]) {
     let engine = open(dir, runtime);
     let topic = engine.topic("t").expect("there");
@@ -186,6 +200,45 @@ for_each_runtime! {
         let (read, damaged) = read_around(&engine.topic("t").expect("there"));
         assert!(damaged.last().is_some_and(|(_, end)| *end == RECORDS), "{damaged:?}");
         assert!(read.len() as u64 + 20 >= frames[frames.len() / 2].base_offset);
+    }
+
+    // One file that cannot be opened ended verification, and its reads said neither what nor where.
+    fn a_segment_without_its_file_costs_its_own_offsets(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (last, frames) = store(dir.path(), runtime);
+        let files = segment_files(&dir.path().join("segments"));
+        assert!(files.len() > 1, "{files:?}");
+        let behind = frames[0].base_offset;
+        for (file, lost) in [(&last, behind..RECORDS), (&files[0], 0..first_end(dir.path(), runtime))] {
+            let lost: Vec<u64> = lost.collect();
+            let aside = dir.path().join("aside");
+            std::fs::rename(file, &aside).expect("moved");
+            check(dir.path(), runtime, &lost);
+            std::fs::create_dir(file).expect("a directory in its place");
+            check(dir.path(), runtime, &lost);
+            std::fs::remove_dir(file).expect("removed");
+            std::os::unix::fs::symlink(&aside, file).expect("a link in its place");
+            check(dir.path(), runtime, &lost);
+            std::fs::remove_file(file).expect("removed");
+            pipe(file);
+            check(dir.path(), runtime, &lost);
+            std::fs::remove_file(file).expect("removed");
+            std::fs::rename(&aside, file).expect("moved back");
+            check(dir.path(), runtime, &[]);
+        }
+    }
+
+    // Opening it to be read only waited for somebody to write to it.
+    fn a_pipe_in_the_place_of_the_manifest_is_an_error(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        open(dir.path(), runtime).close().expect("closed");
+        let manifest = dir.path().join("MANIFEST");
+        std::fs::remove_file(&manifest).expect("removed");
+        pipe(&manifest);
+        for read_only in [false, true] {
+            let error = Engine::open(dir.path(), common::options(runtime).read_only(read_only)).expect_err("no file");
+            assert!(error.message().contains("not a regular file"), "{error}");
+        }
     }
 
     fn a_later_version_is_unsupported_and_not_corrupt(runtime: Runtime) {

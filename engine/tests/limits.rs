@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{open, pattern, read_all, topic};
 use thalweg::limits::{BATCH_RECORDS_MAX, HEADER_NAME_MAX, HEADERS_MAX, KEY_MAX, RECORD_MAX};
-use thalweg::{ErrorKind, Record, RecordHeader, Target, Topic};
+use thalweg::{ErrorKind, Record, RecordHeader, Start, Target, Topic};
 
 fn accepted(topic: &Topic, record: &Record<'_>) {
     let at = topic.append(record).unwrap_or_else(|e| panic!("within the limits: {e}"));
@@ -23,6 +25,32 @@ fn refused(topic: &Topic, record: &Record<'_>, limit: usize) {
 }
 
 for_each_runtime! {
+    // Offsets come from users: one overflowed where it was compared.
+    fn offsets_up_to_the_largest_number_are_answered(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        topic.append(&Record::new("v")).expect("appended");
+        let mut reader = topic.reader(0, Start::Earliest).expect("a reader");
+        for offset in [2, u64::from(u32::MAX), 1 << 63, u64::MAX - 1, u64::MAX] {
+            for size in [0, 1, usize::MAX] {
+                let kinds = [
+                    topic.read(0, offset, size).err().map(|e| e.kind()),
+                    topic.read_wait(0, offset, size, Some(Duration::ZERO)).err().map(|e| e.kind()),
+                ];
+                assert_eq!(kinds, [Some(ErrorKind::OutOfRange); 2], "{offset}");
+            }
+            assert_eq!(reader.seek(Start::Offset(offset)).err().map(|e| e.kind()), Some(ErrorKind::OutOfRange));
+            assert_eq!(topic.reader(0, Start::Offset(offset)).err().map(|e| e.kind()), Some(ErrorKind::OutOfRange));
+            topic.dump_frames(0, offset, |frame| panic!("{frame:?} is below {offset}")).expect("shows nothing");
+        }
+        for size in [0, 1, usize::MAX] {
+            assert_eq!(topic.read(0, 0, size).expect("readable").len(), 1);
+            assert!(topic.read_wait(0, 1, size, Some(Duration::ZERO)).expect("readable").is_empty());
+        }
+        assert_eq!(reader.next(usize::MAX, Some(Duration::MAX)).expect("readable").len(), 1);
+    }
+
     fn values(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = open(dir.path(), runtime);

@@ -231,3 +231,32 @@ fn a_directory_that_others_may_write_is_refused_unless_trusted() {
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     Engine::open(dir.path(), Options::default().trust_shared_directory(true)).expect("trusted");
 }
+
+/// It was refused after the directory had been made.
+#[test]
+fn a_budget_that_the_shards_do_not_fit_in_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("store");
+    let options = Options::default().shards(16).memory_budget(64 << 20);
+    let error = Engine::open(&path, options.clone()).expect_err("too little for 16 shards");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    assert!(error.message().contains("with 16 shards are "), "{error}");
+    assert!(!path.exists());
+    // As the README says.
+    Engine::open(&path, options.memory_budget(75 << 20)).expect("enough").close().expect("closed");
+}
+
+/// Every open after the first said no more than that it had been chosen then.
+#[test]
+fn the_reason_for_the_durable_primitive_is_kept() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut reasons = Vec::new();
+    for read_only in [false, false, true] {
+        let engine = Engine::open(dir.path(), Options::default().read_only(read_only)).expect("opened");
+        reasons.push(engine.info().durable_reason);
+        engine.close().expect("closed");
+    }
+    assert!(reasons[0].contains("RWF_DSYNC"), "{reasons:?}");
+    assert_eq!(reasons[1], reasons[0]);
+    assert_eq!(reasons[2], reasons[0]);
+}

@@ -234,6 +234,10 @@ fn a_read_fails(device: &Device, runtime: Runtime) {
     device.faults.reads.store(true, Ordering::SeqCst);
     let refused = topic.read(0, 4, 1).expect_err("the device refuses");
     assert_eq!((refused.kind(), refused.os_code()), (ErrorKind::Io, Some(libc::EIO)), "{refused:?}");
+    let range = refused.damaged().expect("the offsets are named").clone();
+    assert_eq!((range.topic.as_str(), range.partition, range.start, range.end), ("t", 0, 4, 5), "{refused}");
+    let report = engine.verify(|_| ()).expect("verification goes on");
+    assert_eq!((&report.damaged[..], report.records), (&[range][..], 17));
     for offset in [0, 3, 5, 8] {
         assert_eq!(topic.read(0, offset, 1).expect("the rest is readable").next_offset(), offset + 1);
     }

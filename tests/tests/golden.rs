@@ -346,6 +346,10 @@ fn edit(kind: u64, c: &mut Cursor<'_>) -> String {
         }
         14 => format!("journal released: set {} number {}", c.number(8), c.number(4)),
         16 => format!("journal file: set {} number {} size {}", c.number(8), c.number(4), c.number(8)),
+        17 => {
+            let size = c.number(1);
+            format!("durable primitive because: {}", c.text(size as usize))
+        }
         15 => format!("clean {}", c.number(1)),
         _ => panic!("kind {kind} has no meaning in version 1"),
     }

@@ -29,10 +29,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("runtime", &["buffer", "io", "manifest", "shard"]),
     // 6
     ("gate", &[]),
-    ("partition", &["format", "io", "segment", "tail", "shard"]),
+    ("partition", &["format", "io", "segment", "tail", "shard", "gate"]),
     ("reader", &["format", "buffer", "io", "segment", "shard", "gate", "partition"]),
     // 7
-    ("producer", &["format", "io", "partition"]),
+    ("producer", &["format", "io", "gate", "partition"]),
     ("topic", &["format", "io", "segment", "tail", "manifest", "shard", "gate", "partition", "reader", "producer"]),
     ("internal", &["format", "manifest", "partition", "reader", "producer", "topic"]),
     ("consumer", &["reader", "topic", "internal"]),

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::run::Bench;
+use crate::run::{Bench, arg};
 
 /// Line `n` of the input, which stands in no other.
 fn line(n: usize) -> String {
@@ -113,5 +114,47 @@ fn a_store_that_lost_both_roots_is_not_called_empty() {
         let ran = bench.run(args);
         assert_eq!((ran.code, ran.out.as_slice()), (1, &b""[..]), "{args:?}");
         assert!(ran.err.contains("MANIFEST") || ran.err.contains("manifest"), "{args:?}: {}", ran.err);
+    }
+}
+
+/// The first segment file that could not be opened ended both commands; a pipe in its place held them up.
+#[test]
+fn a_segment_that_is_not_there_is_named_and_the_rest_comes_out() {
+    let bench = Bench::new();
+    let lines: String = (0..30_000).map(|n| format!("{},key-{}\n", line(n), n % 37)).collect();
+    let file = bench.file("f", lines.as_bytes());
+    bench.ok(&["import", arg(&file), "--topic", "t", "--partitions", "3", "--key-column", "2"]);
+    let whole = |partition: &str| bench.run(&["consume", "--topic", "t", "--partition", partition]).out;
+    let (first, middle, last) = (whole("0"), whole("1"), whole("2"));
+    let lost = middle.split(|byte| *byte == b'\n').count() - 1;
+    let range = format!("topic \"t\" partition 1 offsets 0..{lost}");
+
+    let dir = fs::read_dir(bench.store().join("segments")).expect("a directory").next().expect("a topic");
+    let mut files: Vec<PathBuf> = fs::read_dir(dir.expect("an entry").path())
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 3, "one for each partition: {files:?}");
+    for in_its_place in ["nothing", "directory", "pipe"] {
+        let _ = fs::remove_file(&files[1]);
+        let _ = fs::remove_dir(&files[1]);
+        match in_its_place {
+            "directory" => fs::create_dir(&files[1]).expect("created"),
+            "pipe" => assert!(Command::new("mkfifo").arg(&files[1]).status().expect("runs").success()),
+            _ => {}
+        }
+        let ran = bench.run(&["consume", "--topic", "t"]);
+        assert_eq!(ran.code, 1, "{in_its_place}");
+        assert!(ran.err.contains(&range), "{}", ran.err);
+        assert!(ran.out == [&first[..], &last].concat(), "{in_its_place}: what is whole comes out");
+        let ran = bench.run(&["verify", "--json"]);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        let report: serde_json::Value = serde_json::from_slice(&ran.out).expect("one JSON value");
+        assert_eq!((&report["damaged"][0]["partition"], &report["damaged"][0]["end"]), (&1.into(), &lost.into()));
+        assert_eq!(report["damaged"].as_array().map(Vec::len), Some(1));
+        assert_eq!(report["records"], 30_000 - lost);
+        let ran = bench.run(&["verify"]);
+        assert!(String::from_utf8_lossy(&ran.out).contains(&range), "{}", ran.err);
     }
 }

@@ -150,7 +150,9 @@ fn a_line_longer_than_a_record_names_its_line() {
     let ran = bench.run(&["import", arg(&file), "--topic", "t"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("line 2: is longer than the largest record"), "{}", ran.err);
-    assert!(ran.err.contains("\n1 records before that are durable"), "{}", ran.err);
+    let place = format!("{} line 2", arg(&file));
+    let told = format!("\n1 record is durable: all before {place}, and none from there on");
+    assert!(ran.err.contains(&told), "{}", ran.err);
     assert_eq!(bench.consume("t"), b"short\n");
 }
 
@@ -180,4 +182,91 @@ fn real_input_with_keys() {
     expected.sort_unstable();
     found.sort_unstable();
     assert_eq!(found, expected);
+}
+
+/// The topic was created before anybody looked whether its keys could be found.
+#[test]
+fn a_column_that_no_first_line_names_stops_everything_before_it_begins() {
+    let bench = Bench::new();
+    let (good, bad) = (bench.file("good", b"id,who\n1,ann\n"), bench.file("bad", b"id,name\n1,ann\n"));
+    let ran = bench.run(&["import", arg(&good), arg(&bad), "--topic", "t", "--key-column", "who"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("bad has no column \"who\"; its first line names: id, name"), "{}", ran.err);
+    assert!(!bench.store().exists(), "not even the store");
+    bench.import("other", b"a\n");
+    let args = ["import", "-", "--topic", "t", "--key-column", "who"];
+    let ran = bench.run_with(&args, b"id,name\n1,ann\n");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("standard input has no column \"who\""), "{}", ran.err);
+    assert_eq!(bench.json(&["topic", "list"]).as_array().map(Vec::len), Some(1));
+    // What was looked at is not lost.
+    let ran = bench.run_with(&args, b"\xef\xbb\xbfwho,id\nann,1\nbob,2\n");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(bench.consume("t"), b"ann,1\nbob,2\n");
+}
+
+/// Lines before a bad one were dropped if their keys were found together with its own.
+#[test]
+fn what_precedes_a_line_that_cannot_be_imported_is_imported() {
+    let bench = Bench::new();
+    let lines: Vec<String> = (0..40_000).map(|n| format!("{n},key-{}", n % 37)).collect();
+    for bad in [1, 2, 16_384, 16_385, 16_386, 33_333] {
+        let mut input = lines.clone();
+        input[bad - 1] = "7,\"open".into();
+        let (file, topic) = (bench.file("f", (input.join("\n") + "\n").as_bytes()), format!("t{bad}"));
+        let ran = bench.run(&["import", arg(&file), "--topic", &topic, "--partitions", "5", "--key-column", "2"]);
+        assert_eq!(ran.code, 1);
+        let number = match bad - 1 {
+            1 => "1 record is".into(),
+            n => format!("{n} records are"),
+        };
+        let told = format!("\n{number} durable: all before {} line {bad}, and none from there on\n", arg(&file));
+        assert!(ran.err.contains(&told), "{}", ran.err);
+        let output = String::from_utf8(bench.consume(&topic)).expect("text");
+        let mut found: Vec<&str> = output.lines().collect();
+        let mut expected: Vec<&str> = lines[..bad - 1].iter().map(String::as_str).collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert!(found == expected, "line {bad}");
+    }
+}
+
+/// The message called durable what was still under way in other partitions.
+#[test]
+fn a_store_that_takes_no_more_says_which_lines_may_be_missing() {
+    let bench = Bench::new();
+    let lines: Vec<String> = (0..60_000).map(|n| format!("{n},key-{},{}", n % 37, "x".repeat(100))).collect();
+    let file = bench.file("f", (lines.join("\n") + "\n").as_bytes());
+    // No file may be larger than 3 MiB, so no partition gets its second segment.
+    let args = ["import", arg(&file), "--topic", "t", "--partitions", "3", "--key-column", "2"];
+    let ran = bench.limited(6144, &args);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let told = ran.err.lines().last().expect("a message");
+    let (records, rest) = told.split_once(" records are durable: all before ").expect("how many, and up to where");
+    let records: usize = records.parse().expect("a number");
+    let rest = rest.strip_prefix(&format!("{} line ", arg(&file))).expect("the file");
+    let (line, rest) = rest.split_once(", and ").expect("the line");
+    let line: usize = line.parse().expect("a number");
+    assert_eq!(rest, "some from there on, of which that line may be none");
+    let output = String::from_utf8(bench.consume("t")).expect("text");
+    let found: std::collections::BTreeSet<&str> = output.lines().collect();
+    assert_eq!(found.len(), output.lines().count(), "nothing twice");
+    assert_eq!(found.len(), records);
+    assert!((1..lines.len()).contains(&line), "{told}");
+    assert!(lines[..line - 1].iter().all(|line| found.contains(line.as_str())), "{told}");
+    assert!(!found.contains(lines[line - 1].as_str()), "the store was closed, so what may be missing is");
+}
+
+/// Three bytes that begin a line as they may begin a file were taken off its key everywhere.
+#[test]
+fn only_the_first_line_of_a_file_may_begin_with_a_mark() {
+    let bench = Bench::new();
+    let (mark, text) = ("\u{feff}", "\u{feff}a,1\n\u{feff}a,2\n\u{feff}\"b\",3\n");
+    let (first, second) = (bench.file("1", text.as_bytes()), bench.file("2", text.as_bytes()));
+    bench.ok(&["import", arg(&first), arg(&second), "--topic", "t", "--key-column", "1"]);
+    let records = bench.records(&["--topic", "t"]);
+    let keys: Vec<&str> = records.iter().filter_map(|r| r["key"].as_str()).collect();
+    let (a, b) = (format!("{mark}a"), format!("{mark}\"b\""));
+    assert_eq!(keys, ["a", &a, &b, "a", &a, &b]);
+    assert_eq!(bench.consume("t"), [text, text].concat().as_bytes(), "values are whole lines");
 }

@@ -88,3 +88,12 @@ fn reading_commands_change_nothing_when_asked() {
         assert!(ran.err.contains("--read-only"), "{}", ran.err);
     }
 }
+
+#[test]
+fn info_tells_later_what_was_measured_when_the_store_was_made() {
+    let bench = Bench::new();
+    bench.import("t", b"a\n");
+    let reason = bench.json(&["info"])["durable_reason"].as_str().expect("text").to_owned();
+    assert!(reason.contains("RWF_DSYNC"), "{reason}");
+    assert!(bench.ok(&["info"]).contains(&reason));
+}

@@ -60,6 +60,15 @@ impl Bench {
         Ran::from(child.wait_with_output().expect("the command ends"))
     }
 
+    /// Runs a command that may write no file larger than so many blocks of 512 bytes.
+    pub(crate) fn limited(&self, blocks: u32, args: &[&str]) -> Ran {
+        let limited = self.command(args);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &format!("ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
+        command.arg(limited.get_program()).args(limited.get_args());
+        Ran::from(command.stdin(Stdio::null()).output().expect("the command ends"))
+    }
+
     /// Runs a command that has to succeed, and returns what it printed.
     pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ran = self.run(args);

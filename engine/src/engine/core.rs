@@ -10,9 +10,11 @@ use super::options::Options;
 use crate::buffer::{Block, Budget, MemorySource, Pool, Relief, Share};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::manifest::Edit;
 use crate::gate::{Gate, closed};
 use crate::ids::{DurablePrimitive, Generation, PartitionId};
 use crate::internal::{Found, KeyValues, PositionStore, Table};
+use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
 use crate::limits::{
@@ -62,6 +64,7 @@ pub(crate) struct Core {
     default_durability: Durability,
     store: u64,
     primitive: DurablePrimitive,
+    primitive_reason: Option<String>,
     recovery: RecoveryReport,
 }
 
@@ -89,7 +92,7 @@ impl Core {
         ground: Ground,
         options: &Options,
         meta_options: MetaOptions,
-        measure: &dyn Fn() -> DurablePrimitive,
+        measure: &dyn Fn() -> DurableChoice,
         tell: &dyn Fn(DurablePrimitive),
     ) -> Result<Opened> {
         options.check()?;
@@ -101,7 +104,10 @@ impl Core {
         } else if options.read_only {
             return Err(Error::new(ErrorKind::NotFound, "the directory holds no store to read"));
         } else if options.create {
-            ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), measure())?
+            let DurableChoice { primitive, reason } = measure();
+            let mut store = ManifestStore::create(Arc::clone(&disk), Arc::clone(&environment), primitive)?;
+            store.commit(&[Edit::DurableReason { reason }])?;
+            store
         } else {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -146,6 +152,7 @@ impl Core {
             default_durability: options.durability,
             store: identity.store,
             primitive: meta.image().durable,
+            primitive_reason: meta.image().durable_reason.clone(),
             recovery,
         };
         Ok(Opened { core, shards, meta })
@@ -167,6 +174,11 @@ impl Core {
 
     pub(crate) fn primitive(&self) -> DurablePrimitive {
         self.primitive
+    }
+
+    /// Why that one, if the store knows.
+    pub(crate) fn primitive_reason(&self) -> Option<&str> {
+        self.primitive_reason.as_deref()
     }
 
     pub(crate) fn recovery(&self) -> &RecoveryReport {
@@ -270,7 +282,7 @@ fn not_found(name: &str) -> Error {
 }
 
 /// Divides the memory, or says how much it takes.
-fn budget(total: u64, shards: u32) -> Result<Budget> {
+pub(super) fn budget(total: u64, shards: u32) -> Result<Budget> {
     // Journal writes of every shard, and one extent that is read when nothing else is left.
     let reserve = shards as usize * JOURNAL_IN_FLIGHT_MAX * JOURNAL_WRITE_MAX + 2 * BLOCK_MAX;
     let least = Budget::least_total(reserve) as u64;
@@ -353,6 +365,7 @@ fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState)
     let tail = Tail::new(start, Arc::clone(common.lender.pool()), Arc::new(Chain::new(segments.collect())));
     let partition = Partition::new(PartitionStart {
         topic: Arc::clone(&topic.name),
+        gate: Arc::clone(&common.gate),
         tail,
         shard: Arc::clone(common.shard_of(id)),
         log_start: found.log_start,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::core::{Core, Ground, Opened, shards_for};
+use super::core::{Core, Ground, Opened, budget, shards_for};
 use super::info::Info;
 use super::options::{Options, Runtime};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +25,6 @@ pub(super) struct Host {
     disk: Arc<OsDisk>,
     runtime: &'static str,
     runtime_reason: String,
-    durable_reason: String,
     shards: u32,
     memory_budget: u64,
     read_only: bool,
@@ -51,6 +50,10 @@ impl Metadata for Orders {
 /// Opens a store and starts its threads.
 pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
     options.check()?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let shards = shards_for(options.shards, cores);
+    // Before the directory is made, which a refusal would leave behind.
+    budget(options.memory_budget, shards)?;
     let guard = ForkGuard::new();
     let open_files = options.open_files_within(open_files_limit())?;
     let disk = Arc::new(match options.read_only {
@@ -68,9 +71,6 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
     let own: Arc<dyn Disk> = Arc::clone(&disk) as Arc<dyn Disk>;
     let ground_disk = if options.read_only { Arc::new(ReadOnlyDisk::new(own)) } else { own };
     let environment: Arc<dyn Environment> = Arc::new(OsEnvironment);
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let shards = shards_for(options.shards, cores);
-    let reason = Mutex::new(String::from("chosen when the store was created"));
     let ground = Ground {
         disk: ground_disk,
         environment: Arc::clone(&environment),
@@ -78,11 +78,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         gate: Gate::new(Some(Box::new(move || guard.forked()))).read_only(options.read_only),
         shards,
     };
-    let measure = || {
-        let choice = disk.measure_durable();
-        *reason.lock().unwrap_or_else(PoisonError::into_inner) = choice.reason;
-        choice.primitive
-    };
+    let measure = || disk.measure_durable();
     let opened =
         Core::open(ground, options, MetaOptions::default(), &measure, &|primitive| disk.set_durable(primitive));
     let Opened { core, shards: machines, mut meta } = opened.map_err(|e| e.context(path.display()))?;
@@ -110,7 +106,6 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         path: path.to_owned(),
         runtime: running.name(),
         runtime_reason: running.reason().to_owned(),
-        durable_reason: reason.into_inner().unwrap_or_else(PoisonError::into_inner),
         disk,
         shards,
         memory_budget: options.memory_budget,
@@ -138,7 +133,7 @@ impl Host {
                 DurablePrimitive::DurableWrite => "durable write",
                 DurablePrimitive::WriteThenSync => "write then sync",
             },
-            durable_reason: self.durable_reason.clone(),
+            durable_reason: self.durable_reason(core),
             alignment: facts.alignment,
             direct_io: facts.direct_io,
             direct_io_reason: facts.reason.clone(),
@@ -147,6 +142,16 @@ impl Host {
             read_only: self.read_only,
             free_space: self.disk.free_space().ok(),
             recovery: core.recovery().clone(),
+        }
+    }
+
+    fn durable_reason(&self, core: &Core) -> String {
+        if self.disk.durable() != core.primitive() {
+            return "the kernel or file system refuses RWF_DSYNC since the store was created".into();
+        }
+        match core.primitive_reason() {
+            Some(reason) => format!("{reason}; measured when the store was created"),
+            None => "chosen when the store was created, which did not note why".into(),
         }
     }
 

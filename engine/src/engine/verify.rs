@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::core::Core;
-use crate::error::{DamagedRange, Result};
+use crate::error::{DamagedRange, ErrorKind, Result};
 use crate::format::frame::Kind;
 use crate::partition::Partition;
 use crate::reader::{Lender, Surveyed};
@@ -25,7 +25,7 @@ pub struct VerifyReport {
     pub records: u64,
     /// Bytes of all frames that are whole, padding counted.
     pub bytes: u64,
-    /// Offsets that are damaged, by topic, partition and offset.
+    /// Offsets that are damaged, or that the device refused to give, by topic, partition and offset.
     pub damaged: Vec<DamagedRange>,
 }
 
@@ -36,7 +36,10 @@ impl Core {
             report.topics += 1;
             for partition in topic.state().used() {
                 self.common().gate.check()?;
-                verify_partition(&self.common().lender, &partition, &mut report, tell)?;
+                match verify_partition(&self.common().lender, &partition, &mut report, tell) {
+                    Err(error) if error.kind() == ErrorKind::Deleted => {}
+                    result => result?,
+                }
             }
         }
         for partition in self.internal_partitions() {

@@ -20,6 +20,8 @@ pub(crate) struct Manifest {
     pub store: u64,
     pub sector: u32,
     pub durable: DurablePrimitive,
+    /// Why that one, if it was noted.
+    pub durable_reason: Option<String>,
     /// Everything is sealed and the journal holds nothing.
     pub clean: bool,
     pub topics: BTreeMap<TopicId, Topic>,
@@ -174,6 +176,7 @@ impl Manifest {
             store,
             sector,
             durable,
+            durable_reason: None,
             clean: true,
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -220,6 +223,7 @@ impl Manifest {
                 }
                 (self.sector, self.durable) = (*sector, *durable);
             }
+            Edit::DurableReason { reason } => self.durable_reason = Some(reason.clone()),
             Edit::TopicCreated { id, name, partitions, durability } => {
                 if self.topics.contains_key(id) || self.topic_named(name).is_some() {
                     return Err(strange("creates a topic twice"));
@@ -368,6 +372,7 @@ impl Manifest {
     /// The edits that make this image out of nothing.
     pub(crate) fn snapshot(&self) -> Vec<Edit> {
         let mut edits = vec![Edit::Store { id: self.store, sector: self.sector, durable: self.durable }];
+        edits.extend(self.durable_reason.clone().map(|reason| Edit::DurableReason { reason }));
         for (id, topic) in &self.topics {
             let Topic { name, partitions, durability } = topic.clone();
             edits.push(Edit::TopicCreated { id: *id, name, partitions, durability });

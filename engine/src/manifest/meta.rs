@@ -449,7 +449,7 @@ impl MetaStore {
             return Ok(file);
         }
         let opened = self.manifest.disk().open_one_of_many(path, mode);
-        let file = opened.map_err(|e| Error::os(format_args!("opening {path}"), &e))?;
+        let file = opened.map_err(|e| Error::file(format_args!("opening {path}"), &e))?;
         if mode == OpenMode::Read {
             self.hand_out(path.to_owned(), &file);
         }

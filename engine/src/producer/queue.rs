@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::Appended;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gate::forked;
 use crate::io::EventFd;
+use crate::io::fork::ForkGuard;
 
 /// One append that is over.
 #[derive(Clone, Debug)]
@@ -51,6 +53,9 @@ pub struct CompletionQueue {
 }
 
 struct Shared {
+    /// The completions arrive in the process that made the queue. A forked child touches neither the lock, which a
+    /// thread that it does not have may hold, nor the descriptor, which is its parent's.
+    process: ForkGuard,
     capacity: usize,
     event: EventFd,
     ready: Condvar,
@@ -95,12 +100,22 @@ impl CompletionQueue {
         let event = EventFd::new().map_err(|e| Error::os("cannot create an eventfd", &e))?;
         let state = State { done: VecDeque::new(), under_way: 0, watched: false, sleepers: 0 };
         Ok(CompletionQueue {
-            shared: Arc::new(Shared { capacity, event, ready: Condvar::new(), state: Mutex::new(state) }),
+            shared: Arc::new(Shared {
+                process: ForkGuard::new(),
+                capacity,
+                event,
+                ready: Condvar::new(),
+                state: Mutex::new(state),
+            }),
         })
     }
 
-    /// Appends all completions that are there to `into`, and returns how many. Never waits.
+    /// Appends all completions that are there to `into`, and returns how many. Never waits. In a forked child there
+    /// are none.
     pub fn poll(&self, into: &mut Vec<Completed>) -> usize {
+        if self.shared.process.forked() {
+            return 0;
+        }
         let mut state = self.shared.lock();
         let count = state.done.len();
         into.extend(state.done.drain(..));
@@ -114,8 +129,9 @@ impl CompletionQueue {
     /// Returns at once if nothing is under way, so that a loop over it ends.
     ///
     /// # Errors
-    /// None today; the result leaves room for them.
+    /// [`ErrorKind::Forked`] in a forked child, where no completion arrives.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
+        self.shared.check_process()?;
         let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
         let mut state = self.shared.lock();
         state.sleepers += 1;
@@ -133,6 +149,9 @@ impl CompletionQueue {
     /// A descriptor that is readable exactly while completions are there, for epoll, asyncio and their like. Do not
     /// read from it; [`poll`](CompletionQueue::poll) makes it unreadable. It lives as long as the queue.
     pub fn eventfd(&self) -> BorrowedFd<'_> {
+        if self.shared.process.forked() {
+            return self.shared.event.as_fd();
+        }
         let mut state = self.shared.lock();
         if !state.watched {
             state.watched = true;
@@ -144,13 +163,14 @@ impl CompletionQueue {
         self.shared.event.as_fd()
     }
 
-    /// Appends under way: reserved, and not yet reported.
+    /// Appends under way: reserved, and not yet reported. None in a forked child.
     pub fn under_way(&self) -> usize {
-        self.shared.lock().under_way
+        if self.shared.process.forked() { 0 } else { self.shared.lock().under_way }
     }
 
     /// Takes a place for an append that is about to begin. It comes back completed, or dropped.
     pub(crate) fn reserve(&self, token: u64) -> Result<Place> {
+        self.shared.check_process()?;
         let mut state = self.shared.lock();
         if state.under_way + state.done.len() >= self.shared.capacity {
             let message =
@@ -164,6 +184,10 @@ impl CompletionQueue {
 }
 
 impl Shared {
+    fn check_process(&self) -> Result<()> {
+        if self.process.forked() { Err(forked()) } else { Ok(()) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two statements, so a panic elsewhere while it was locked does not matter.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -179,7 +203,9 @@ pub(crate) struct Place {
 impl Place {
     /// Reports the append.
     pub(crate) fn complete(mut self, result: Result<Appended>) {
-        if let Some(shared) = self.shared.take() {
+        if let Some(shared) = self.shared.take()
+            && !shared.process.forked()
+        {
             let mut state = shared.lock();
             state.under_way -= 1;
             let first = state.done.is_empty();
@@ -196,7 +222,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
+        if let Some(shared) = self.shared.take()
+            && !shared.process.forked()
+        {
             let mut state = shared.lock();
             state.under_way -= 1;
             if state.sleepers > 0 && state.under_way == 0 {

@@ -65,7 +65,8 @@ impl Ticket {
     ///
     /// # Errors
     /// [`PartitionFailed`](ErrorKind::PartitionFailed) and its like if it never will be: the device refused an earlier
-    /// or this write, or the engine was closed before.
+    /// or this write, or the engine was closed before. [`Forked`](ErrorKind::Forked) in a forked child, which is never
+    /// told; that holds for every way to ask.
     pub fn is_durable(&self) -> Result<bool> {
         Ok(self.outcome().transpose()?.is_some())
     }
@@ -114,7 +115,10 @@ impl Ticket {
     }
 
     fn unregister(&mut self) {
-        if let Some(key) = self.registration.take() {
+        // A forked child leaves its parent's lists alone: their locks may be held by threads that it does not have.
+        if let Some(key) = self.registration.take()
+            && !self.partition.is_forked()
+        {
             self.partition.watermark().mark(self.durability).waiters().cancel(key);
         }
     }

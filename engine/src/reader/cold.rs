@@ -1,7 +1,5 @@
 //! What is not in memory: extents from the device, their check, and reading ahead.
 
-use std::io;
-
 use super::bounds::extent_at;
 use super::check::{self, Damage, Landmark};
 use super::extent::{Extent, Look};
@@ -9,6 +7,7 @@ use super::lender::{Cursor, Found, Lender, Mark, Step, full};
 use crate::buffer::{Block, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{FrameError, Place};
+use crate::gate::closed;
 use crate::limits::SECTOR;
 use crate::partition::Partition;
 use crate::segment::{Index, Prefix, SEGMENT_DATA_START, Segment};
@@ -39,7 +38,9 @@ impl Lender {
             Err(error) => {
                 self.cache.remove(&extent);
                 cursor.private = None;
-                return Err(error);
+                let index = mark.segment.index().unwrap_or_else(|| Arc::new(Index::new()));
+                let first = first_offset(&mark.segment, &index, &extent).min(cursor.offset);
+                return Err(partition.unreadable(error, first..extent.end_offset.max(cursor.offset + 1)));
             }
         };
         let mut end = extent.end.min(limit.position);
@@ -136,7 +137,7 @@ impl Lender {
         let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
         let damage: Arc<[Damage]> = damage_of(segment, &index, extent, bytes).into();
         extent.checked(Arc::clone(&damage));
-        if !damage.is_empty() && self.distrust(partition, segment)? {
+        if !damage.is_empty() && self.distrust_if_readable(partition, segment)? {
             cursor.place = None;
             cursor.private = None;
         }
@@ -184,6 +185,12 @@ pub(super) fn extent_of(segment: &Segment, index: &Index, position: u64, limit: 
     Some((start, Prefix { position: end, offset }))
 }
 
+/// The offset that an extent begins with, as far as the index says.
+pub(super) fn first_offset(segment: &Segment, index: &Index, extent: &Extent) -> u64 {
+    let entry = index.first_from(extent.position()).filter(|entry| entry.position() == extent.position());
+    segment.base_offset + entry.map_or(0, |entry| u64::from(entry.relative_offset))
+}
+
 /// Completes an extent, also if nobody ever answers.
 struct Answer {
     extent: Option<Arc<Extent>>,
@@ -191,9 +198,12 @@ struct Answer {
 }
 
 impl Answer {
-    fn give(mut self, result: io::Result<usize>) {
+    fn give(mut self, result: Result<usize>) {
         if let Some(extent) = self.extent.take() {
-            extent.loaded(result.map_err(|error| Error::os(&self.what, &error)));
+            extent.loaded(result.map_err(|error| match error.kind() {
+                ErrorKind::Closed => error,
+                _ => error.context(&self.what),
+            }));
         }
     }
 }
@@ -201,7 +211,7 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(extent) = self.extent.take() {
-            extent.loaded(Err(Error::new(ErrorKind::Closed, format!("{}: the engine is closed", self.what))));
+            extent.loaded(Err(closed()));
         }
     }
 }
@@ -209,7 +219,7 @@ impl Drop for Answer {
 /// Asks the shard to read an extent.
 pub(super) fn request(partition: &Partition, segment: &Arc<Segment>, extent: &Arc<Extent>) {
     let (start, end) = (extent.position(), extent.end);
-    let what = format!("{partition}: cannot read bytes {start}..{end} of segment {:05x}", segment.sequence);
+    let what = format!("bytes {start}..{end} of segment {:05x}", segment.sequence);
     let answer = Answer { extent: Some(Arc::clone(extent)), what };
     partition.read_from_device(ReadRequest {
         segment: Arc::clone(segment),
@@ -225,8 +235,7 @@ pub(super) fn damage_of(segment: &Segment, index: &Index, extent: &Extent, bytes
         position: entry.position(),
         offset: segment.base_offset + u64::from(entry.relative_offset),
     };
-    let first = index.first_from(extent.position()).filter(|entry| entry.position() == extent.position());
-    let first = first.map_or(segment.base_offset, |entry| landmark(entry).offset);
+    let first = first_offset(segment, index, extent);
     let place = Place {
         partition: segment.partition,
         generation: segment.generation,

@@ -1,6 +1,7 @@
 //! Indexes of sealed segments: loaded when they are needed, bounded in memory, rebuilt when they cannot be trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::extent::{Extent, Look};
 use super::lender::{Found, Lender, full};
@@ -62,6 +63,11 @@ fn usual_entries(end: u64) -> usize {
     (end / INDEX_INTERVAL) as usize * 2 + 64
 }
 
+/// All that readers see of a segment.
+fn whole(partition: &Partition, segment: &Segment) -> Range<u64> {
+    segment.base_offset..partition.visible(segment).offset
+}
+
 impl Lender {
     /// The index of a segment. A sealed one's is read from its footer when it is not in memory.
     pub(super) fn index(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Found<Arc<Index>>> {
@@ -88,7 +94,11 @@ impl Lender {
             }
             Err(error) => {
                 self.cache.remove(&extent);
-                Err(error)
+                // The log is there even if its index cannot be read.
+                if error.kind() == ErrorKind::Io && segment.file().is_some() {
+                    return self.rebuild(partition, segment, None).map(Found::There);
+                }
+                Err(partition.unreadable(error, whole(partition, segment)))
             }
         }
     }
@@ -155,17 +165,26 @@ impl Lender {
         Ok(!same)
     }
 
+    /// As [`distrust`](Lender::distrust), but where the log cannot be read to make a new one, the index has to do.
+    pub(super) fn distrust_if_readable(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<bool> {
+        match self.distrust(partition, segment) {
+            Err(error) if error.damaged().is_some() => Ok(false),
+            result => result,
+        }
+    }
+
     /// Makes an index out of the log itself, on the caller's thread: a rare way, and a long one. `hints`, an index that
     /// may be wrong, helps to find the way on behind damage.
     fn rebuild(&self, partition: &Partition, segment: &Arc<Segment>, hints: Option<&Index>) -> Result<Arc<Index>> {
-        let what = || format!("{partition}: cannot rebuild the index of segment {:05x}", segment.sequence);
-        let file = segment.file().ok_or_else(|| Error::new(ErrorKind::Io, what()))?;
+        let what = || format!("rebuilding the index of segment {:05x}", segment.sequence);
+        let closed = || partition.unreadable(Error::new(ErrorKind::Io, what()), whole(partition, segment));
+        let file = segment.file().ok_or_else(closed)?;
         let take = |share| Block::take(&self.pool, share, segment.generation, 0, BLOCK_MAX);
         let block = take(Share::Cache).or_else(|| take(Share::Reserve)).ok_or_else(|| full(partition))?;
         // SAFETY: the block was just taken, and nobody else knows it.
         let memory = unsafe { block.bytes_mut(0, BLOCK_MAX) };
-        let (entries, newest) =
-            rebuild::entries(&*file, segment, memory, hints).map_err(|error| Error::os(what(), &error))?;
+        let (entries, newest) = rebuild::entries(&*file, segment, memory, hints)
+            .map_err(|error| partition.unreadable(Error::file(what(), &error), whole(partition, segment)))?;
         let index = Arc::new(Index::from_entries(entries));
         segment.set_newest(newest);
         self.indexes.state.lock().rebuilt.insert(segment.generation);

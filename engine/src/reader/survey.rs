@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::check::Damage;
-use super::cold::{damage_of, extent_of, request, take};
+use super::cold::{damage_of, extent_of, first_offset, request, take};
 use super::extent::{Extent, Look};
 use super::lender::{Lender, full, resident};
 use crate::buffer::Share;
@@ -17,7 +17,7 @@ use crate::sync::Arc;
 pub(crate) enum Surveyed<'a> {
     Frame(u64, Header),
     Damage(&'a Damage),
-    /// The device refused to give what lies between these offsets.
+    /// The file or the device did not give what lies between these offsets.
     Refused(u64, u64, Error),
 }
 
@@ -34,7 +34,10 @@ impl Lender {
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>> {
         let limit = partition.visible(segment);
-        let mut index = self.index_now(partition, segment)?;
+        let mut index = match self.index_now(partition, segment) {
+            Ok(index) => index,
+            Err(error) => return refused(error, visit),
+        };
         let relative = u32::try_from(offset.saturating_sub(segment.base_offset)).unwrap_or(u32::MAX);
         let mut position = index.lookup_offset(relative).map_or(SEGMENT_DATA_START, |entry| entry.position());
         while position < limit.position {
@@ -91,14 +94,14 @@ impl Lender {
             Ok(Look::Check(size)) => size,
             Ok(_) => return Err(Error::new(ErrorKind::Panic, "an extent of one's own is checked by nobody else")),
             Err(error) => {
-                let first = index.first_from(start).map_or(0, |entry| u64::from(entry.relative_offset));
-                return Ok(Some(visit(Surveyed::Refused(segment.base_offset + first, end.offset, error))));
+                let first = first_offset(segment, index, &extent);
+                return refused(partition.unreadable(error, first..end.offset), visit).map(Some);
             }
         };
         // SAFETY: the read is over, and nobody writes the block again.
         let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
         let damage = damage_of(segment, index, &extent, bytes);
-        if !damage.is_empty() && self.distrust(partition, segment)? {
+        if !damage.is_empty() && self.distrust_if_readable(partition, segment)? {
             return Ok(None);
         }
         let mut position = start;
@@ -112,6 +115,14 @@ impl Lender {
         }
         let rest = bytes.get((position - start) as usize..).unwrap_or_default();
         Ok(Some(frames(rest, segment, position, visit)))
+    }
+}
+
+/// Shows what the device did not give, and goes on; an error that names no offsets ends the survey.
+fn refused(error: Error, visit: Visit<'_>) -> Result<ControlFlow<()>> {
+    match error.damaged().map(|range| (range.start, range.end)) {
+        Some((first, next)) => Ok(visit(Surveyed::Refused(first, next, error))),
+        None => Err(error),
     }
 }
 

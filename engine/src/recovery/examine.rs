@@ -292,11 +292,11 @@ impl Bench<'_> {
         let file = match self.disk.open(&path, OpenMode::Read) {
             Ok(file) => file,
             Err(error) => {
-                if error.kind() == std::io::ErrorKind::NotFound {
+                let error = Error::file(format_args!("opening {path}"), &error);
+                if error.kind() == ErrorKind::Corrupt {
                     self.rows.hit(Row::SegmentFileMissing);
-                    return Ok(Err(Error::new(ErrorKind::Corrupt, format!("{path} is missing"))));
                 }
-                return Ok(Err(Error::os(format_args!("opening {path}"), &error)));
+                return Ok(Err(error));
             }
         };
         let mut sector = Scratch::zeroed(SEGMENT_HEADER_SIZE)?;

@@ -1,11 +1,10 @@
 //! What the rest of the engine knows of a shard: a box to put messages in.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::buffer::Block;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::ids::PartitionId;
 use crate::segment::Segment;
 use crate::tail::Tail;
@@ -37,8 +36,9 @@ pub(crate) struct ReadRequest {
     pub(crate) position: u64,
     pub(crate) size: usize,
     pub(crate) block: Arc<Block>,
-    /// Called once on the shard's thread with the bytes read (fewer than `size` at the file's end). Must be short.
-    pub(crate) done: Box<dyn FnOnce(io::Result<usize>) + Send>,
+    /// Called once, on the shard's thread or that of who asks, with the bytes read (fewer than `size` at the file's
+    /// end). Must be short.
+    pub(crate) done: Box<dyn FnOnce(Result<usize>) + Send>,
 }
 
 /// The box. Any thread may put in; the shard takes out.
@@ -105,9 +105,45 @@ fn refuse(message: Message, error: &Error) {
             tail.fail(error.clone());
             tail.watermark().fail(error.clone());
         }
-        Message::Read(request) => (request.done)(Err(io::ErrorKind::BrokenPipe.into())),
+        Message::Read(request) => (request.done)(Err(error.clone())),
         Message::Stop(_, done) => done(),
         Message::Forget(_) => {}
         Message::Pressure | Message::Close => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::{Budget, HeapMemory, Pool, Share};
+    use crate::gate::closed;
+    use crate::ids::Generation;
+    use crate::segment::Prefix;
+
+    /// They were told of a broken pipe, whatever had happened.
+    #[test]
+    fn reads_that_nobody_will_do_get_the_error_that_ended_the_shard() {
+        let pool = Pool::new(Budget::new(64 << 20, 1 << 20), Box::new(HeapMemory));
+        let end = Prefix { position: 8192, offset: 1 };
+        let segment = Segment::sealed(PartitionId::default(), 0, Generation(1), 0, 0, 8192, end, 0);
+        let segment = Arc::new(segment);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let read = || {
+            let sender = sender.clone();
+            Message::Read(ReadRequest {
+                segment: Arc::clone(&segment),
+                position: 4096,
+                size: 4096,
+                block: Block::take(&pool, Share::Cache, Generation(1), 4096, 4096).expect("within the budget"),
+                done: Box::new(move |result| sender.send(result).expect("the test listens")),
+            })
+        };
+        let handle = ShardHandle::new();
+        handle.send(read());
+        handle.fail(&closed());
+        handle.send(read());
+        for _ in 0..2 {
+            assert_eq!(receiver.try_recv().expect("answered"), Err(closed()));
+        }
     }
 }

@@ -274,13 +274,11 @@ impl Shard {
                 request.segment.set_file(Some(file));
                 self.read(request, out);
             }
-            Ok(_) => (request.done)(Err(std::io::ErrorKind::Other.into())),
-            Err(error) => {
-                let os = error
-                    .os_code()
-                    .map_or_else(|| std::io::Error::other(error.clone()), std::io::Error::from_raw_os_error);
-                (request.done)(Err(os));
+            Ok(_) => {
+                let message = "the answer to the opening of a segment is another's";
+                (request.done)(Err(Error::new(ErrorKind::Panic, message)));
             }
+            Err(error) => (request.done)(Err(error)),
         }
     }
 

@@ -350,7 +350,7 @@ impl Shard {
             writer.tail.fail(error.clone());
             writer.tail.watermark().fail(error.clone());
         }
-        self.fail_reads();
+        self.fail_reads(error);
         self.closing = true;
     }
 

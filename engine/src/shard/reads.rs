@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::error::Error;
 use crate::io::OpKind;
 use crate::shard::{Outbox, Purpose, ReadRequest, Shard};
 
@@ -42,9 +43,9 @@ impl Shard {
     }
 
     /// Nothing will be read any more.
-    pub(super) fn fail_reads(&mut self) {
+    pub(super) fn fail_reads(&mut self, error: &Error) {
         for request in self.reads.slots.drain(..).flatten() {
-            (request.done)(Err(io::ErrorKind::BrokenPipe.into()));
+            (request.done)(Err(error.clone()));
         }
         self.reads.free.clear();
     }
@@ -52,6 +53,7 @@ impl Shard {
     pub(super) fn read_done(&mut self, read: usize, missing: io::Result<usize>) {
         let request = self.reads.take(read);
         let size = request.size;
+        let missing = missing.map_err(|error| Error::file("reading it", &error));
         (request.done)(missing.map(|missing| size - missing));
     }
 }

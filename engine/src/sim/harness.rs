@@ -16,6 +16,7 @@ use crate::buffer::{Block, Budget, Pool, Relief, Share};
 use crate::durability::Durability;
 use crate::error::{Error, Result};
 use crate::format::record::{Record, RecordHeader};
+use crate::gate::Gate;
 use crate::ids::{DurablePrimitive, Generation, PartitionId, TopicId};
 use crate::io::{Completion, Disk, Environment, Op};
 use crate::journal::JournalIdentity;
@@ -324,8 +325,8 @@ impl Incarnation {
         let id = start.partition;
         let tail = Tail::new(start, Arc::clone(&self.pool), Arc::new(Chain::new(segments)));
         let shard = Arc::clone(&self.shards[self.shard_of(id)].handle);
-        let topic = Arc::from(known.name.as_str());
-        let partition = Partition::new(PartitionStart { topic, tail, shard, log_start, damaged });
+        let (topic, gate) = (Arc::from(known.name.as_str()), Arc::new(Gate::new(None)));
+        let partition = Partition::new(PartitionStart { topic, gate, tail, shard, log_start, damaged });
         self.partitions.insert(id, Arc::new(partition));
     }
 

@@ -131,8 +131,8 @@ impl TopicState {
         let start = TailStart { partition, durability: self.durability, next_offset: 0, last_time: 0 };
         let tail = Tail::new(start, Arc::clone(self.common.lender.pool()), Arc::new(Chain::new(Vec::new())));
         let shard = Arc::clone(self.common.shard_of(partition));
-        let topic = std::sync::Arc::clone(&self.name);
-        let partition = Partition::new(PartitionStart { topic, tail, shard, log_start: 0, damaged: Vec::new() });
+        let (topic, gate) = (std::sync::Arc::clone(&self.name), Arc::clone(&self.common.gate));
+        let partition = Partition::new(PartitionStart { topic, gate, tail, shard, log_start: 0, damaged: Vec::new() });
         if self.deleted.load(Ordering::Acquire) {
             partition.fail(&self.gone());
         }

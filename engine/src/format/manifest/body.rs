@@ -16,6 +16,14 @@ pub(super) fn put_partition(out: &mut Vec<u8>, partition: PartitionId) {
     put_u32(out, partition.partition);
 }
 
+/// The longest name, in bytes.
+pub(super) const NAME_MAX: usize = u8::MAX as usize;
+
+pub(super) fn put_name(out: &mut Vec<u8>, name: &str) {
+    out.push(u8::try_from(name.len()).expect("a name is within its limit"));
+    out.extend_from_slice(name.as_bytes());
+}
+
 /// Takes fields off the front of a body. A body that ends too early is damaged.
 pub(super) struct Body<'a> {
     rest: &'a [u8],
@@ -48,6 +56,11 @@ impl<'a> Body<'a> {
             1 => Ok(true),
             _ => Err(EditError::Damaged),
         }
+    }
+
+    pub(super) fn name(&mut self) -> Result<&'a str, EditError> {
+        let size = usize::from(self.u8()?);
+        core::str::from_utf8(self.bytes(size)?).map_err(|_| EditError::Damaged)
     }
 
     pub(super) fn u32(&mut self) -> Result<u32, EditError> {

@@ -1,7 +1,7 @@
 //! The edits: every change to what the store consists of.
 
 use super::EditError;
-use super::body::{Body, put_partition, put_u32, put_u64};
+use super::body::{Body, NAME_MAX, put_name, put_partition, put_u32, put_u64};
 use crate::durability::Durability;
 use crate::ids::{DurablePrimitive, Generation, Lsn, PartitionId, TopicId};
 use crate::limits::{PARTITIONS_MAX, TOPIC_NAME_MAX};
@@ -117,6 +117,10 @@ pub(crate) enum Edit {
         set: u64,
         number: u32,
     },
+    /// Why durable writes are made as [`Edit::Store`] says. For people.
+    DurableReason {
+        reason: String,
+    },
     /// Whether the store was closed cleanly. Every open commits `false` before its first write.
     Clean(bool),
 }
@@ -142,6 +146,7 @@ impl Edit {
             Edit::JournalReleased { .. } => 14,
             Edit::Clean(_) => 15,
             Edit::JournalFile { .. } => 16,
+            Edit::DurableReason { .. } => 17,
         }
     }
 
@@ -161,8 +166,7 @@ impl Edit {
                 put_u32(out, id.0);
                 put_u32(out, *partitions);
                 out.push(*durability as u8);
-                out.push(u8::try_from(name.len()).expect("a topic name is within its limit"));
-                out.extend_from_slice(name.as_bytes());
+                put_name(out, name);
             }
             Edit::TopicDeleted { id } => put_u32(out, id.0),
             Edit::PartitionsAdded { id, partitions } => {
@@ -227,6 +231,10 @@ impl Edit {
                 put_u64(out, *set);
                 put_u32(out, *number);
             }
+            Edit::DurableReason { reason } => {
+                let fits = (0..=reason.len().min(NAME_MAX)).rev().find(|at| reason.is_char_boundary(*at));
+                put_name(out, &reason[..fits.unwrap_or(0)]);
+            }
             Edit::Clean(clean) => out.push(u8::from(*clean)),
         }
     }
@@ -290,6 +298,7 @@ impl Edit {
             14 => Edit::JournalReleased { set: body.u64()?, number: body.u32()? },
             15 => Edit::Clean(body.flag()?),
             16 => Edit::JournalFile { set: body.u64()?, number: body.u32()?, size: body.u64()? },
+            17 => Edit::DurableReason { reason: body.name()?.into() },
             _ => return Err(EditError::Unsupported(format!("this build does not know manifest edits of kind {kind}"))),
         };
         if body.left() == 0 { Ok(edit) } else { Err(EditError::Damaged) }
@@ -314,9 +323,8 @@ fn topic_created(body: &mut Body<'_>) -> Result<Edit, EditError> {
     let number = body.u8()?;
     let durability = Durability::from_u8(number)
         .ok_or_else(|| EditError::Unsupported(format!("this build does not know durability {number}")))?;
-    let size = usize::from(body.u8()?);
-    let name = core::str::from_utf8(body.bytes(size)?).map_err(|_| EditError::Damaged)?;
-    if !(1..=TOPIC_NAME_MAX).contains(&size) {
+    let name = body.name()?;
+    if !(1..=TOPIC_NAME_MAX).contains(&name.len()) {
         return Err(EditError::Damaged);
     }
     Ok(Edit::TopicCreated { id, name: name.into(), partitions, durability })

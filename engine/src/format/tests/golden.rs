@@ -236,6 +236,7 @@ fn edits() -> Vec<Edit> {
         },
         Edit::JournalReleased { set: 4, number: 8 },
         Edit::JournalFile { set: 4, number: 9, size: 1 << 20 },
+        Edit::DurableReason { reason: "RWF_DSYNC: 114 µs, 236 µs with fdatasync".into() },
         Edit::Clean(false),
         Edit::Clean(true),
     ]

@@ -90,6 +90,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         }),
         (n(), m()).prop_map(|(set, number)| Edit::JournalReleased { set, number }),
         (n(), m(), n()).prop_map(|(set, number, size)| Edit::JournalFile { set, number, size }),
+        "\\PC{0,60}".prop_map(|reason| Edit::DurableReason { reason }),
         any::<bool>().prop_map(Edit::Clean),
     ]
 }
@@ -219,7 +220,7 @@ fn edits_of_later_builds_are_unsupported() {
     let topic = |durability: u8| [&[1, 0, 0, 0, 1, 0, 0, 0, durability, 1][..], b"t"].concat();
     assert!(parse_edit(&raw(1, &store(1)), 7, 8).is_ok());
     assert!(parse_edit(&raw(2, &topic(3)), 7, 8).is_ok());
-    for (kind, body) in [(17, vec![]), (u32::MAX, vec![1, 2, 3]), (1, store(3)), (2, topic(0)), (2, topic(4))] {
+    for (kind, body) in [(18, vec![]), (u32::MAX, vec![1, 2, 3]), (1, store(3)), (2, topic(0)), (2, topic(4))] {
         assert!(matches!(parse_edit(&raw(kind, &body), 7, 8), Err(EditError::Unsupported(_))), "{kind} {body:?}");
     }
 }

@@ -53,6 +53,27 @@ fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(moved) })
 }
 
+/// The error of something that stands where a file should be. Its kind says that the file is lost.
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file")
+}
+
+/// Refuses what is no regular file, and makes transfers wait again: a ring would give up where it should not.
+fn regular(fd: OwnedFd) -> io::Result<OwnedFd> {
+    // SAFETY: all-zero is a valid value of this plain structure.
+    let mut facts: libc::stat64 = unsafe { std::mem::zeroed() };
+    // SAFETY: `facts` is a live value that the call fills.
+    check(unsafe { libc::fstat64(fd.as_raw_fd(), &raw mut facts) })?;
+    if facts.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return Err(not_regular());
+    }
+    // SAFETY: no memory is handed over.
+    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK) })?;
+    Ok(fd)
+}
+
 impl Root {
     /// Opens the directory itself. Links in the path that leads to it are the user's choice and are followed.
     pub(super) fn open(path: &Path) -> io::Result<Root> {
@@ -76,11 +97,24 @@ impl Root {
         self.openat2.store(false, Ordering::Relaxed);
     }
 
-    /// Opens the file or directory at `path`; `""` is the root itself.
+    /// Opens the file or directory at `path`; `""` is the root itself. What is opened as a file is a regular one:
+    /// anything else is refused at once, a pipe that nobody writes to as well.
     pub(super) fn open_at(&self, path: &str, flags: i32, mode: u32) -> io::Result<OwnedFd> {
         if path.is_empty() {
             return open_plain(self.raw_fd(), &c".".to_owned(), flags, mode);
         }
+        if flags & (libc::O_DIRECTORY | libc::O_PATH) != 0 {
+            return self.open_any(path, flags, mode);
+        }
+        match self.open_any(path, flags | libc::O_NONBLOCK, mode) {
+            Ok(fd) => regular(fd),
+            // What a socket answers, and a device that is not there.
+            Err(e) if e.raw_os_error() == Some(libc::ENXIO) => Err(not_regular()),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn open_any(&self, path: &str, flags: i32, mode: u32) -> io::Result<OwnedFd> {
         let mut parts = parts(path)?;
         if self.openat2.load(Ordering::Relaxed) {
             let whole = CString::new(path).expect("the parts of the path have no zero byte");

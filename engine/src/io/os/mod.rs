@@ -12,6 +12,7 @@ pub(crate) use descriptors::{Descriptor, open_files_default, open_files_limit};
 pub(crate) use disk::OsDisk;
 pub(crate) use environment::OsEnvironment;
 pub(crate) use memory::{AlignedMemory, map, unmap};
+pub(crate) use probe::DurableChoice;
 
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{AlignedMemory, OsDisk};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::ids::DurablePrimitive;
-use crate::io::{Disk, File, OpenMode, read_full, write_full};
+use crate::io::{Disk, File, OpKind, OpenMode, read_full, write_full};
 
 fn disk_in(directory: &Path) -> OsDisk {
     OsDisk::open(&directory.join("store"), true, false).expect("a store in a fresh directory")
@@ -54,6 +54,32 @@ fn paths_never_leave_the_store() {
         assert!(disk.rename("link", "up/moved").is_err() && disk.sync_dir("up").is_err());
         disk.remove("link").expect("the link itself can go");
         assert_eq!(std::fs::read(directory.join("secret")).expect("still there"), b"outside");
+    });
+}
+
+/// A pipe in the place of a file held up whoever opened it, without end.
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    for_each_walk(|directory, disk| {
+        let path = |name: &str| directory.join("store").join(name);
+        let pipe = std::ffi::CString::new(path("pipe").into_os_string().into_encoded_bytes()).expect("no zero byte");
+        // SAFETY: the path is a zero-terminated string that outlives the call.
+        assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("a socket");
+        std::fs::create_dir(path("directory")).expect("a directory");
+        symlink("nowhere", path("link")).expect("a link");
+        for name in ["pipe", "socket", "directory", "link", "missing"] {
+            for mode in [OpenMode::Read, OpenMode::Write] {
+                for error in [disk.open(name, mode).err(), disk.open_one_of_many(name, mode).err()] {
+                    let error = error.unwrap_or_else(|| panic!("{name} is no file"));
+                    assert_eq!(Error::file("it", &error).kind(), ErrorKind::Corrupt, "{name}: {error}");
+                }
+            }
+        }
+        let file = disk.open("file", OpenMode::CreateNew).expect("a new file");
+        let held = file.descriptor(OpKind::Read).expect("open");
+        // SAFETY: no memory is handed over.
+        assert_eq!(unsafe { libc::fcntl(held.raw(), libc::F_GETFL) } & libc::O_NONBLOCK, 0, "transfers wait");
     });
 }
 

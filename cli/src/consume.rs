@@ -179,6 +179,13 @@ impl Writer<'_> {
         // Recovery ended the partition where damage begins, so no read comes to it.
         match about.damaged.iter().find(|range| range.start >= end) {
             Some(range) if self.left > 0 => Err(Stop::Damaged(Error::corrupt(range.clone(), "recovery found them so"))),
+            // The device did not let recovery read it to its end: what is behind answers why.
+            None if self.left > 0 && about.failed.is_some() => {
+                match self.topic.read(about.partition, end, READ_BYTES) {
+                    Err(error) => Err(Stop::Damaged(error)),
+                    Ok(_) => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -17,6 +17,7 @@ struct Report {
     records: u64,
     bytes: u64,
     damaged: Vec<Range>,
+    unavailable: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -31,7 +32,7 @@ pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let engine = store::open(global, Missing::Refuse)?;
     let report = engine.verify(|_| {})?;
     output.report(&Report::from(&report), |_| text(&report))?;
-    if report.damaged.is_empty() {
+    if report.damaged.is_empty() && report.unavailable.is_empty() {
         return Ok(());
     }
     output.flush()?;
@@ -40,6 +41,7 @@ pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
 
 fn text(report: &VerifyReport) -> String {
     let mut text: String = report.damaged.iter().map(|range| format!("damaged: {range}\n")).collect();
+    text.extend(report.unavailable.iter().map(|partition| format!("not read to its end: {partition}\n")));
     let found = match report.damaged.len() {
         0 => "no damage".into(),
         1 => "1 damaged range".into(),
@@ -62,6 +64,7 @@ impl From<&VerifyReport> for Report {
             records: report.records,
             bytes: report.bytes,
             damaged: report.damaged.iter().map(Range::from).collect(),
+            unavailable: report.unavailable.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One partition, as topics and readers use it: its tail, its shard, and what is known of its damage.
 
 use core::ops::Range;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::durability::Durability;
@@ -35,6 +36,8 @@ pub(crate) struct Partition {
     shard: Arc<ShardHandle>,
     log_start: AtomicU64,
     damaged: Vec<Range<u64>>,
+    /// Why recovery could not bring the partition to its end: what it ends with is not known.
+    unavailable: OnceLock<Error>,
 }
 
 /// Tells the shard of a reservation that was dropped. It must not keep the tail alive that owns it.
@@ -56,7 +59,8 @@ impl Partition {
         let PartitionStart { topic, gate, tail, shard, log_start, damaged } = start;
         let tail = Arc::new(tail);
         tail.set_announcer(Box::new(Unattended { tail: Arc::downgrade(&tail), shard: Arc::clone(&shard) }));
-        Partition { topic, gate, tail, shard, log_start: AtomicU64::new(log_start), damaged }
+        let (log_start, unavailable) = (AtomicU64::new(log_start), OnceLock::new());
+        Partition { topic, gate, tail, shard, log_start, damaged, unavailable }
     }
 
     pub(crate) fn id(&self) -> PartitionId {
@@ -183,6 +187,9 @@ impl Partition {
         if let Some(damage) = self.damage_in(offset..offset.saturating_add(1)) {
             return Err(Error::corrupt(damage, "recovery found acknowledged records missing or damaged"));
         }
+        if let Some(error) = self.unavailable.get().filter(|_| offset >= high) {
+            return Err(error.clone().context(format_args!("{self} from offset {high} on")));
+        }
         if (start..=high).contains(&offset) || self.damaged.iter().any(|range| range.end == offset) {
             return Ok(high);
         }
@@ -231,6 +238,13 @@ impl Partition {
     pub(crate) fn fail(&self, error: &Error) {
         self.tail.fail(error.clone());
         self.watermark().fail(error.clone());
+    }
+
+    /// Recovery could not bring the partition to its end. What is there is readable; the rest answers the error, and not
+    /// that it is the end.
+    pub(crate) fn make_unavailable(&self, error: &Error) {
+        self.unavailable.get_or_init(|| error.clone());
+        self.fail(error);
     }
 
     pub(crate) fn read_from_device(&self, request: ReadRequest) {

@@ -375,7 +375,7 @@ fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState)
         let range = partition.damage(damage.start, damage.end);
         partition.fail(&Error::corrupt(range, "recovery found acknowledged records missing or damaged"));
     } else if let Some(error) = &found.unavailable {
-        partition.fail(error);
+        partition.make_unavailable(error);
     }
     partition
 }

@@ -27,11 +27,14 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Offsets that are damaged, or that the device refused to give, by topic, partition and offset.
     pub damaged: Vec<DamagedRange>,
+    /// Partitions that the device did not let be read to their end at open, and why. What is behind is not verified.
+    pub unavailable: Vec<String>,
 }
 
 impl Core {
     pub(super) fn verify(&self, tell: &mut dyn FnMut(&DamagedRange)) -> Result<VerifyReport> {
-        let mut report = VerifyReport::default();
+        let unavailable = self.recovery().unavailable.clone();
+        let mut report = VerifyReport { unavailable, ..VerifyReport::default() };
         for topic in self.handles() {
             report.topics += 1;
             for partition in topic.state().used() {

@@ -292,12 +292,12 @@ impl Incarnation {
         let damage = damaged.first().map(|range| (range.start, damaged.last().map_or(range.end, |last| last.end)));
         self.add_partition(known, start, segments.collect(), found.log_start, damaged);
         let made = &self.partitions[&partition];
-        let error = match (found.damaged.first(), &found.unavailable) {
-            (Some(damage), _) => Some(Error::corrupt(made.damage(damage.start, damage.end), "recovery found damage")),
-            (None, unavailable) => unavailable.clone(),
-        };
-        if let Some(error) = &error {
-            made.fail(error);
+        match (found.damaged.first(), &found.unavailable) {
+            (Some(damage), _) => {
+                made.fail(&Error::corrupt(made.damage(damage.start, damage.end), "recovery found damage"));
+            }
+            (None, Some(error)) => made.make_unavailable(error),
+            (None, None) => {}
         }
         Reopened { next_offset: found.end_offset, damaged: damage, unavailable: found.unavailable.is_some() }
     }

@@ -238,6 +238,9 @@ impl World {
                 let excuses = self.excuses(place);
                 self.device.note(|| format!("== {place}: {reopened:?}"), reopened.next_offset);
                 self.oracle.reopen(place, &reopened, excuses)?;
+                if reopened.unavailable && reopened.damaged.is_none() {
+                    self.check_unavailable(place, PartitionId { topic: known.id, partition })?;
+                }
             }
         }
         let lied = self.device.damage().lies > 0;
@@ -254,6 +257,16 @@ impl World {
         }
         self.topics.retain(|t| found.contains(&t.number));
         self.read_everything()
+    }
+
+    /// A partition that recovery could not bring to its end must not look as if it ended.
+    fn check_unavailable(&mut self, place: Place, id: PartitionId) -> Check {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let partition = &engine.partitions[&id];
+        match engine.read(partition, &mut Cursor::new(partition.watermark().high()), 1) {
+            Err(error) if error.kind() != ErrorKind::OutOfRange => Ok(()),
+            _ => Err(Violation(format!("{place}: its end could not be read, and it looks as if there were none"))),
+        }
     }
 
     /// Reads every partition, mostly from its start, and compares.

@@ -291,6 +291,9 @@ impl Manifest {
     fn apply_to_partition(&mut self, edit: &Edit) -> Result<()> {
         match *edit {
             Edit::SegmentActivated { partition, sequence, generation, base_offset, base_time, capacity, gap } => {
+                if self.retired.contains_key(&generation) {
+                    return Err(strange("begins a segment under the generation of one that ended"));
+                }
                 let known = self.partition(partition)?;
                 if known.segments.contains_key(&sequence) {
                     return Err(strange("gives two segments one number"));

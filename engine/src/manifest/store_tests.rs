@@ -257,3 +257,18 @@ fn segments_without_a_manifest_are_not_built_over() {
     disk.remove(names::ROOT).expect("the file");
     assert_eq!(create(&disk).map(|_| ()).expect_err("lost").kind(), ErrorKind::Corrupt);
 }
+
+#[test]
+fn a_generation_that_ended_does_not_begin_again() {
+    let mut image = Manifest::new(1, 4096, DurablePrimitive::DurableWrite);
+    for edit in [topic(1), activated(1, 0, 11), activated(1, 1, 12)] {
+        image.apply(&edit).expect("edits that fit");
+    }
+    image.apply(&Edit::SegmentRemoved { partition: partition(1), generation: Generation(11) }).expect("it is known");
+    let refused = image.apply(&activated(1, 2, 11)).expect_err("no generation is drawn twice");
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+    // What a snapshot says of it, another image takes back: a segment cannot vanish in between.
+    let mut again = Manifest::new(1, 4096, DurablePrimitive::DurableWrite);
+    image.snapshot().iter().for_each(|edit| again.apply(edit).expect("a snapshot fits"));
+    assert!(again == image);
+}

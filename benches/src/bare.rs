@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Instant;
 
+use io_uring::squeue::Flags;
 use io_uring::{IoUring, opcode, types};
 
 /// How a bare file's extents were made before it is timed.
@@ -29,6 +30,8 @@ pub struct Buffers {
     ring: IoUring,
     memory: Vec<Memory>,
     registered: bool,
+    /// Whether the files are registered too.
+    by_number: bool,
     free: Vec<usize>,
     begun: Vec<Instant>,
 }
@@ -74,7 +77,8 @@ impl Buffers {
             // SAFETY: the buffers live as long as the ring: both are fields of one value, dropped together.
             unsafe { ring.submitter().register_buffers(&vectors)? };
         }
-        Ok(Buffers { ring, memory, registered, free: (0..depth).collect(), begun: vec![Instant::now(); depth] })
+        let (free, begun) = ((0..depth).collect(), vec![Instant::now(); depth]);
+        Ok(Buffers { ring, memory, registered, by_number: false, free, begun })
     }
 }
 
@@ -114,6 +118,17 @@ impl BareFiles {
         Ok(BareFiles { files: (0..count).map(open).collect::<io::Result<_>>()?, size })
     }
 
+    /// Registers the files with a ring, once.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn register(&self, buffers: &mut Buffers) -> io::Result<()> {
+        let descriptors: Vec<_> = self.files.iter().map(AsRawFd::as_raw_fd).collect();
+        buffers.ring.submitter().register_files(&descriptors)?;
+        buffers.by_number = true;
+        Ok(())
+    }
+
     /// Makes `count` durable writes, one to each file in turn, from the beginning and wrapping at the files' size.
     /// Returns the ns that each took.
     ///
@@ -134,17 +149,19 @@ impl BareFiles {
     fn entry(&self, buffers: &Buffers, kind: Kind, number: usize, index: usize) -> io_uring::squeue::Entry {
         let memory = &buffers.memory[index];
         let (at, size) = (memory.at, memory.size as u32);
-        let fd = types::Fd(self.files[number % self.files.len()].as_raw_fd());
+        let file = number % self.files.len();
+        let fd = types::Fd(if buffers.by_number { file as i32 } else { self.files[file].as_raw_fd() });
         let turn = (number / self.files.len()) as u64;
         let position = turn * u64::from(size) % (self.size - self.size % u64::from(size));
         let flags = libc::RWF_DSYNC;
         let index = index as u16;
-        match (kind, buffers.registered) {
+        let entry = match (kind, buffers.registered) {
             (Kind::Read, true) => opcode::ReadFixed::new(fd, at, size, index).offset(position).build(),
             (Kind::Read, false) => opcode::Read::new(fd, at, size).offset(position).build(),
             (_, true) => opcode::WriteFixed::new(fd, at, size, index).offset(position).rw_flags(flags).build(),
             (_, false) => opcode::Write::new(fd, at, size).offset(position).rw_flags(flags).build(),
-        }
+        };
+        if buffers.by_number { entry.flags(Flags::FIXED_FILE) } else { entry }
     }
 
     fn pump(&self, buffers: &mut Buffers, count: usize, kind: Kind) -> io::Result<Vec<u64>> {

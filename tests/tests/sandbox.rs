@@ -25,6 +25,63 @@ fn forbid_io_uring() {
     }
 }
 
+/// Becomes an ordinary user, who may lock so many bytes of memory.
+fn become_user(user: u32, lockable: u64) {
+    let limit = libc::rlimit { rlim_cur: lockable, rlim_max: lockable };
+    // SAFETY: plain calls; the limit is a live value.
+    unsafe {
+        assert_eq!(libc::setresgid(user, user, user), 0);
+        assert_eq!(libc::setresuid(user, user, user), 0);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit), 0);
+    }
+}
+
+/// Appends and reads with io_uring where so much memory may be locked; tells what the engine says of it.
+fn with_lockable_memory(name: &str, user: u32, lockable: u64) {
+    let Some(role) = child::role(name) else { return };
+    let mut pipe = role.pipe.expect("the parent gives a pipe");
+    become_user(user, lockable);
+    let options = Options::default().runtime(Runtime::Uring).shards(2);
+    let engine = Engine::open(role.dir.join("store"), options).expect("io_uring works without locked memory");
+    let topic = engine.create_topic("locked", TopicOptions::default()).expect("a topic");
+    for sequence in 0..100 {
+        topic.append(&Record::new(&ledger::value(1, sequence, 0, 1, 3000))).expect("a durable append");
+    }
+    assert_eq!(ledger::check(&topic, 0).next[&1], 100);
+    let info = engine.info();
+    engine.close().expect("a clean close");
+    write!(pipe, "{} {} {}", info.runtime, info.registered_memory, info.registered_reason).expect("the test listens");
+}
+
+#[test]
+fn locks_nothing() {
+    with_lockable_memory("locks_nothing", 61_001, 64 << 10);
+}
+
+#[test]
+fn locks_staging() {
+    with_lockable_memory("locks_staging", 61_002, 8 << 20);
+}
+
+fn said_by(name: &str, user: u32) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::os::unix::fs::chown(dir.path(), Some(user), Some(user)).expect("only root can become another user");
+    let (mut process, pipe) = child::start(name, dir.path(), true);
+    let mut said = String::new();
+    pipe.expect("asked for").read_to_string(&mut said).expect("the child speaks");
+    assert!(process.wait().expect("the child is ours").success(), "{said}");
+    said
+}
+
+#[test]
+fn where_no_memory_may_be_locked_io_uring_works_without_registered_memory_and_info_says_so() {
+    let said = said_by("locks_nothing", 61_001);
+    assert!(said.starts_with("uring 0 ") && said.contains("RLIMIT_MEMLOCK"), "{said}");
+    // The limit that most users have is enough for the staging of two shards.
+    let said = said_by("locks_staging", 61_002);
+    assert!(said.starts_with("uring 4194304 ") && said.contains("registered"), "{said}");
+}
+
 #[test]
 fn sandboxed() {
     let Some(role) = child::role("sandboxed") else { return };

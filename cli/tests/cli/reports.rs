@@ -62,10 +62,13 @@ fn info_tells_the_runtime_and_why() {
         assert!(info["alignment"].as_u64().expect("a number") >= 512);
         let used = info["runtime"].as_str().expect("text");
         assert!(runtime == "auto" || used == runtime, "{used}");
+        let registered = info["registered_memory"].as_u64().expect("a number");
+        assert!(used == "uring" || registered == 0, "{info}");
+        assert!(!info["registered_reason"].as_str().expect("text").is_empty());
         assert!(!info["durable_primitive"].as_str().expect("text").is_empty());
     }
     let text = bench.ok(&["info"]);
-    for name in ["runtime", "durable writes", "alignment", "memory budget"] {
+    for name in ["runtime", "registered", "durable writes", "alignment", "memory budget"] {
         assert!(text.contains(name), "{text}");
     }
 }

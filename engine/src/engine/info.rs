@@ -19,6 +19,11 @@ pub struct Info {
     pub runtime: &'static str,
     /// Why that one.
     pub runtime_reason: String,
+    /// Memory that is registered with io_uring, so that writes from it cost less. Counts as locked (RLIMIT_MEMLOCK);
+    /// where the limit forbids it everything works without. Bytes.
+    pub registered_memory: u64,
+    /// Why so much.
+    pub registered_reason: String,
     /// Threads that write and read the device.
     pub shards: u32,
     /// How a write is made durable: `"durable write"` (RWF_DSYNC) or `"write then sync"` (fdatasync).

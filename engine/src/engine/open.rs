@@ -14,7 +14,7 @@ use crate::io::lock::StoreLock;
 use crate::io::os::{OsDisk, OsEnvironment, open_files_default, open_files_limit};
 use crate::io::{Disk, Environment, ReadOnlyDisk};
 use crate::manifest::{MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse};
-use crate::runtime::{Choice, DeviceMemory, Doorbell, Helper, Running, Settings, Thread, start};
+use crate::runtime::{Choice, DeviceMemory, Doorbell, Helper, RegisteredMemory, Running, Settings, Thread, start};
 use crate::topic::Metadata;
 
 type MetaHelper = Helper<MetaRequest, MetaResponse>;
@@ -25,6 +25,7 @@ pub(super) struct Host {
     disk: Arc<OsDisk>,
     runtime: &'static str,
     runtime_reason: String,
+    registered: RegisteredMemory,
     shards: u32,
     memory_budget: u64,
     read_only: bool,
@@ -106,6 +107,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         path: path.to_owned(),
         runtime: running.name(),
         runtime_reason: running.reason().to_owned(),
+        registered: running.registered().clone(),
         disk,
         shards,
         memory_budget: options.memory_budget,
@@ -121,6 +123,14 @@ impl Host {
         &self.path
     }
 
+    fn registered_reason(&self) -> String {
+        match (&self.registered.refusal, self.runtime) {
+            (Some(refusal), _) => refusal.clone(),
+            (None, "uring") => "the journal's staging memory is registered with io_uring".into(),
+            (None, runtime) => format!("the runtime {runtime} has no use for it"),
+        }
+    }
+
     pub(super) fn info(&self, core: &Core) -> Info {
         let facts = self.disk.facts();
         Info {
@@ -128,6 +138,8 @@ impl Host {
             store_id: core.store(),
             runtime: self.runtime,
             runtime_reason: self.runtime_reason.clone(),
+            registered_memory: self.registered.size,
+            registered_reason: self.registered_reason(),
             shards: self.shards,
             durable_primitive: match self.disk.durable() {
                 DurablePrimitive::DurableWrite => "durable write",

@@ -1,7 +1,9 @@
 //! What a thread of the runtime drives.
 
+use crate::buffer::Block;
 use crate::error::Error;
 use crate::io::{Completion, Op};
+use crate::sync::Arc as Shared;
 
 /// A state machine without I/O: a shard, or a stand-in for one in tests.
 pub(crate) trait Machine: Send + 'static {
@@ -28,6 +30,11 @@ pub(crate) trait Machine: Send + 'static {
 
     /// Whether it has ended: it wants no more turns.
     fn is_closed(&self) -> bool;
+
+    /// Memory that its operations use again and again. A runtime may hold it ready for the kernel.
+    fn lasting_memory(&self) -> Vec<Shared<Block>> {
+        Vec::new()
+    }
 
     /// The runtime can no longer serve it. It refuses everything from now on and fails whoever waits for it. Some of
     /// its operations may never be answered.

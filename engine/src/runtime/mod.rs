@@ -22,4 +22,4 @@ mod tests;
 pub(crate) use doorbell::Doorbell;
 pub(crate) use helper::Helper;
 pub(crate) use memory::DeviceMemory;
-pub(crate) use start::{Choice, Running, Settings, Thread, start};
+pub(crate) use start::{Choice, RegisteredMemory, Running, Settings, Thread, start};

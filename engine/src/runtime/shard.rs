@@ -1,10 +1,12 @@
 //! The shard as what a thread drives.
 
 use super::machine::Machine;
+use crate::buffer::Block;
 use crate::error::Error;
 use crate::io::{Completion, Op};
 use crate::manifest::{MetaRequest, MetaResponse};
 use crate::shard::{Outbox, Shard};
+use crate::sync::Arc;
 
 impl Machine for Shard {
     type Request = MetaRequest;
@@ -34,6 +36,10 @@ impl Machine for Shard {
 
     fn is_closed(&self) -> bool {
         Shard::is_closed(self)
+    }
+
+    fn lasting_memory(&self) -> Vec<Arc<Block>> {
+        self.staging().to_vec()
     }
 
     fn fail(&mut self, error: &Error) {

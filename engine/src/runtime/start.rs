@@ -11,7 +11,7 @@ use super::helper::Helper;
 use super::machine::Machine;
 use super::posix::Posix;
 use super::scheduling;
-use super::uring::{SetupError, Uring};
+use super::uring::{Registered, SetupError, Uring};
 use super::worker::Worker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::DurablePrimitive;
@@ -57,6 +57,7 @@ pub(crate) struct Running {
     threads: Vec<JoinHandle<bool>>,
     name: &'static str,
     reason: String,
+    registered: RegisteredMemory,
     guard: ForkGuard,
 }
 
@@ -69,6 +70,11 @@ impl Running {
     /// Why that one.
     pub(crate) fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// What the kernel holds ready.
+    pub(crate) fn registered(&self) -> &RegisteredMemory {
+        &self.registered
     }
 
     /// Waits until all machines have closed, which they have been told to. Whether nothing is in flight any more: if
@@ -93,6 +99,27 @@ impl Drop for Running {
             std::mem::forget(std::mem::take(&mut self.threads));
         }
     }
+}
+
+/// The memory that is registered with io_uring.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RegisteredMemory {
+    /// Bytes.
+    pub size: u64,
+    /// Why a shard has none.
+    pub refusal: Option<String>,
+}
+
+impl From<&Registered> for RegisteredMemory {
+    fn from(registered: &Registered) -> RegisteredMemory {
+        RegisteredMemory { size: registered.size(), refusal: registered.refusal() }
+    }
+}
+
+/// What a thread says before it begins.
+struct Report {
+    failure: Option<SetupError>,
+    registered: RegisteredMemory,
 }
 
 /// What a thread is told once all have reported.
@@ -123,7 +150,11 @@ pub(crate) fn start<M: Machine>(
         threads.push((handle, go));
     }
     drop(reports);
-    let (go, name, reason) = decide(settings.choice, &reported)?;
+    // To the last: a thread whose report nobody takes would end.
+    let reported: Vec<Report> = reported.iter().collect();
+    let registered = sum(&reported);
+    let (go, name, reason) = decide(settings.choice, reported)?;
+    let registered = if matches!(go, Go::Uring) { registered } else { RegisteredMemory::default() };
     let guard = ForkGuard::new();
     let threads = threads
         .into_iter()
@@ -133,13 +164,19 @@ pub(crate) fn start<M: Machine>(
             handle
         })
         .collect();
-    Ok(Running { threads, name, reason, guard })
+    Ok(Running { threads, name, reason, registered, guard })
 }
 
-/// Takes the reports of all threads, and chooses for all of them.
-fn decide(choice: Choice, reported: &Receiver<Option<SetupError>>) -> Result<(Go, &'static str, String)> {
-    // To the last: a thread whose report nobody takes would end.
-    let failure = reported.iter().collect::<Vec<_>>().into_iter().flatten().next();
+fn sum(reports: &[Report]) -> RegisteredMemory {
+    RegisteredMemory {
+        size: reports.iter().map(|report| report.registered.size).sum(),
+        refusal: reports.iter().find_map(|report| report.registered.refusal.clone()),
+    }
+}
+
+/// Chooses for all threads, by what they report.
+fn decide(choice: Choice, reports: Vec<Report>) -> Result<(Go, &'static str, String)> {
+    let failure = reports.into_iter().find_map(|report| report.failure);
     Ok(match (choice, failure) {
         (Choice::Posix, _) => (Go::Posix, "posix", "asked for".into()),
         (Choice::Uring, None) => (Go::Uring, "uring", "asked for".into()),
@@ -163,7 +200,7 @@ fn run<M: Machine>(
     thread: Thread<M>,
     helper: Arc<Helper<M::Request, M::Response>>,
     environment: Arc<dyn Environment>,
-    reports: Sender<Option<SetupError>>,
+    reports: Sender<Report>,
     told: &Receiver<bool>,
 ) -> bool {
     signal::thread_takes_no_signals();
@@ -173,13 +210,17 @@ fn run<M: Machine>(
     }
     let Thread { machine, doorbell } = thread;
     let made = (settings.choice != Choice::Posix)
-        .then(|| Uring::new(Arc::clone(&doorbell), DEPTH, settings.lock, settings.primitive))
+        .then(|| {
+            let memory = machine.lasting_memory();
+            Uring::new(Arc::clone(&doorbell), DEPTH, settings.lock, settings.primitive, memory)
+        })
         .transpose();
     let (ring, failure) = match made {
         Ok(ring) => (ring, None),
         Err(failure) => (None, Some(failure)),
     };
-    if reports.send(failure).is_err() {
+    let registered = ring.as_ref().map_or_else(RegisteredMemory::default, |ring| ring.registered().into());
+    if reports.send(Report { failure, registered }).is_err() {
         return true;
     }
     // The reports end when the last thread has let go of its end.

@@ -1,7 +1,9 @@
 //! io_uring: one ring per shard, made, used and ended by the shard's own thread.
 
+mod registered;
 mod setup;
 
+pub(super) use registered::Registered;
 pub(super) use setup::SetupError;
 
 use std::io;
@@ -14,10 +16,11 @@ use io_uring::{EnterFlags, IoUring, opcode, squeue};
 
 use super::doorbell::Doorbell;
 use super::driver::Driver;
+use crate::buffer::Block;
 use crate::ids::DurablePrimitive;
 use crate::io::fork::ClosedOnFork;
 use crate::io::{Completion, Descriptor, Op, OpKind};
-use crate::sync::Bell;
+use crate::sync::{Arc as SharedArc, Bell};
 
 /// The doorbell's read; all other numbers are slots.
 const DOORBELL: u64 = u64::MAX;
@@ -46,6 +49,7 @@ struct Slot {
 struct Shared {
     ring: IoUring,
     slots: Vec<Option<Slot>>,
+    registered: Registered,
     /// Where the doorbell's counter is read into.
     counter: Box<u64>,
 }
@@ -65,19 +69,21 @@ pub(super) struct Uring {
 
 impl Uring {
     /// Sets a ring up, by as much as the kernel grants, and tries it. `held` is registered, so that the kernel keeps
-    /// it open until the last operation is over.
+    /// it open until the last operation is over. `memory` is what operations use again and again: it is registered
+    /// where the kernel permits, and the ring works without where not.
     pub(super) fn new(
         doorbell: Arc<Doorbell>,
         depth: usize,
         held: Option<RawFd>,
         primitive: DurablePrimitive,
+        memory: Vec<SharedArc<Block>>,
     ) -> Result<Uring, SetupError> {
-        let (registration, ring) = setup::ring(depth, held)?;
+        let (registration, ring, registered) = setup::ring(depth, held, memory)?;
         // One entry stays for the doorbell. No slot has two submissions at once, so the queue is never full.
         let depth = ring.params().sq_entries() as usize - 1;
         let slots = (0..depth).map(|_| None).collect();
         Ok(Uring {
-            shared: Some(Shared { ring, slots, counter: Box::new(0) }),
+            shared: Some(Shared { ring, slots, registered, counter: Box::new(0) }),
             registration: Some(registration),
             free: (0..depth).rev().collect(),
             doorbell,
@@ -86,6 +92,11 @@ impl Uring {
             primitive,
             beside: Vec::new(),
         })
+    }
+
+    /// The memory that the kernel holds ready.
+    pub(super) fn registered(&self) -> &Registered {
+        &self.shared.as_ref().expect("taken only when dropped").registered
     }
 
     fn shared(&mut self) -> &mut Shared {
@@ -105,8 +116,9 @@ impl Uring {
     /// Queues the next step of a slot's operation.
     fn issue(&mut self, slot: usize) {
         let primitive = self.primitive;
-        let held = self.shared().slots[slot].as_ref().expect("the slot holds an operation");
-        let entry = entry(held, primitive).user_data(slot as u64);
+        let Shared { slots, registered, .. } = self.shared();
+        let held = slots[slot].as_ref().expect("the slot holds an operation");
+        let entry = entry(held, registered, primitive).user_data(slot as u64);
         self.push(&entry);
     }
 
@@ -234,7 +246,7 @@ impl Uring {
     }
 }
 
-fn entry(slot: &Slot, primitive: DurablePrimitive) -> squeue::Entry {
+fn entry(slot: &Slot, registered: &Registered, primitive: DurablePrimitive) -> squeue::Entry {
     let Op { position, block, at, size, kind, .. } = &slot.op;
     let fd = Fd(slot.descriptor.raw());
     let length = u32::try_from(*size).expect("an operation is smaller than 4 GiB");
@@ -250,7 +262,13 @@ fn entry(slot: &Slot, primitive: DurablePrimitive) -> squeue::Entry {
             // SAFETY: the shard only writes ranges below the published prefix, which never change again.
             let from = unsafe { block.bytes(*at, *size) };
             let flags = if *durable && primitive == DurablePrimitive::DurableWrite { libc::RWF_DSYNC } else { 0 };
-            opcode::Write::new(fd, from.as_ptr(), length).offset(*position).rw_flags(flags).build()
+            match registered.index_of(block) {
+                Some(index) => {
+                    let write = opcode::WriteFixed::new(fd, from.as_ptr(), length, index);
+                    write.offset(*position).rw_flags(flags).build()
+                }
+                None => opcode::Write::new(fd, from.as_ptr(), length).offset(*position).rw_flags(flags).build(),
+            }
         }
         (_, _, None) => unreachable!("a transfer has memory"),
     }

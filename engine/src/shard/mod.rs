@@ -164,6 +164,11 @@ impl Shard {
         }
     }
 
+    /// The memory that journal writes are made in.
+    pub(crate) fn staging(&self) -> &[Arc<Block>] {
+        &self.config.staging
+    }
+
     /// Takes in what arrived, and says what to do. Call again after anything else arrives, or at the deadline.
     pub(crate) fn turn(&mut self, now: u64, out: &mut Outbox) {
         self.now = now;

@@ -57,6 +57,44 @@ fn what_was_written_is_read() {
     });
 }
 
+/// Writes from memory that is registered, up to its end, beside others that is not.
+#[test]
+fn registered_memory_is_written_like_any_other() {
+    for primitive in [DurablePrimitive::DurableWrite, DurablePrimitive::WriteThenSync] {
+        let pool = pool();
+        let blocks: Vec<_> =
+            [(1 << 20, 1), (131_072, 2), (1 << 20, 3)].map(|(size, seed)| block(&pool, size, seed)).into();
+        let (mut bench, registered) = Bench::registered(primitive, blocks[..2].to_vec());
+        assert_eq!(registered, (1 << 20) + 131_072, "whoever runs these tests may lock so much memory");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let disk = disk_in(directory.path());
+        disk.set_durable(primitive);
+        let file = disk.open("file", OpenMode::CreateNew).expect("a new file");
+        let places: Vec<_> = (0..100)
+            .map(|i| {
+                let (block, size) = (&blocks[i % 3], [4096, 16384, 65536, 131_072][i % 4]);
+                (block, block.capacity() - size - i * 4096 % (block.capacity() - size + 4096), size)
+            })
+            .collect();
+        let mut position = 0;
+        let mut ops = Vec::new();
+        for (block, at, size) in &places {
+            ops.push(write(&file, block, position, *at, *size));
+            position += *size as u64;
+        }
+        for (result, (_, _, size)) in bench.run(ops).into_iter().zip(&places) {
+            assert_eq!(result.expect("written"), *size);
+        }
+        let into = block(&pool, 131_072, 0);
+        position = 0;
+        for (block, at, size) in places {
+            assert_eq!(bench.run_one(read(&file, &into, position, 0, size)).expect("read"), size);
+            assert!(bytes(&into, 0, size) == bytes(block, at, size), "{size} bytes from {at} on");
+            position += size as u64;
+        }
+    }
+}
+
 #[test]
 fn reads_end_with_the_file_and_errors_come_back() {
     everywhere(|bench, disk| {

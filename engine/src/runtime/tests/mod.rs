@@ -56,9 +56,15 @@ impl Bench {
     }
 
     pub(super) fn uring(primitive: DurablePrimitive) -> Bench {
+        Bench::registered(primitive, Vec::new()).0
+    }
+
+    /// With memory that is registered, and how many bytes of it the kernel took.
+    pub(super) fn registered(primitive: DurablePrimitive, memory: Vec<Shared<Block>>) -> (Bench, u64) {
         let doorbell = Doorbell::make().expect("a doorbell");
-        let driver = Uring::new(Arc::clone(&doorbell), DEPTH, None, primitive).expect("io_uring works here");
-        Bench { driver: Box::new(driver), doorbell, name: "uring" }
+        let driver = Uring::new(Arc::clone(&doorbell), DEPTH, None, primitive, memory).expect("io_uring works here");
+        let size = driver.registered().size();
+        (Bench { driver: Box::new(driver), doorbell, name: "uring" }, size)
     }
 
     /// One wait as the worker does it.

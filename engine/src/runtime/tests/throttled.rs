@@ -81,7 +81,10 @@ fn child_with_uring_writes_in_flight() {
     if child::is_child() {
         flying(|lock, doorbell| {
             let held = Some(lock.raw_fd());
-            Box::new(Uring::new(doorbell, DEPTH, held, DurablePrimitive::DurableWrite).expect("io_uring works here"))
+            Box::new(
+                Uring::new(doorbell, DEPTH, held, DurablePrimitive::DurableWrite, Vec::new())
+                    .expect("io_uring works here"),
+            )
         });
     }
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use io_uring::register::Restriction;
 use io_uring::{IoUring, Probe, opcode};
 
+use super::registered::Registered;
+use crate::buffer::Block;
 use crate::io::fork::ClosedOnFork;
+use crate::sync::Arc as Shared;
 
 /// The smallest ring that is still worth having.
 const ENTRIES_MIN: u32 = 16;
@@ -58,14 +61,18 @@ const FEATURES: [Features; 4] = [
     Features { single_issuer: false, defer_taskrun: false, coop_taskrun: false },
 ];
 
-/// A ring of up to `depth` entries and one more, enabled, restricted and tried.
-pub(super) fn ring(depth: usize, held: Option<RawFd>) -> Result<(ClosedOnFork, IoUring), SetupError> {
+/// A ring of up to `depth` entries and one more, enabled, restricted and tried, and what of `memory` it has registered.
+pub(super) fn ring(
+    depth: usize,
+    held: Option<RawFd>,
+    memory: Vec<Shared<Block>>,
+) -> Result<(ClosedOnFork, IoUring, Registered), SetupError> {
     let mut entries = u32::try_from(depth + 1).expect("a queue's length fits").next_power_of_two().max(ENTRIES_MIN);
     let mut paused = false;
     loop {
         match build(entries) {
-            Ok((registration, mut ring)) => match prepare(&mut ring, held) {
-                Ok(()) => return Ok((registration, ring)),
+            Ok((registration, mut ring)) => match prepare(&mut ring, held, memory) {
+                Ok(registered) => return Ok((registration, ring, registered)),
                 Err(error) => {
                     registration.close(ring);
                     return Err(error);
@@ -108,7 +115,7 @@ fn build(entries: u32) -> io::Result<(ClosedOnFork, IoUring)> {
 }
 
 /// Checks, registers, restricts, enables and tries a new ring.
-fn prepare(ring: &mut IoUring, held: Option<RawFd>) -> Result<(), SetupError> {
+fn prepare(ring: &mut IoUring, held: Option<RawFd>, memory: Vec<Shared<Block>>) -> Result<Registered, SetupError> {
     let failed = |what| move |error| SetupError { what, error };
     let missing = |what| SetupError { what, error: io::Error::from_raw_os_error(libc::EOPNOTSUPP) };
     if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
@@ -117,19 +124,22 @@ fn prepare(ring: &mut IoUring, held: Option<RawFd>) -> Result<(), SetupError> {
     let submitter = ring.submitter();
     let mut probe = Probe::new();
     submitter.register_probe(&mut probe).map_err(failed("asking the kernel for its operations"))?;
-    let needed = [opcode::Nop::CODE, opcode::Read::CODE, opcode::Write::CODE, opcode::Fsync::CODE];
+    let needed =
+        [opcode::Nop::CODE, opcode::Read::CODE, opcode::Write::CODE, opcode::WriteFixed::CODE, opcode::Fsync::CODE];
     if !needed.iter().all(|code| probe.is_supported(*code)) {
         return Err(missing("asking the kernel for read, write and fsync"));
     }
     if let Some(held) = held {
         submitter.register_files(&[held]).map_err(failed("registering the store's lock"))?;
     }
+    let registered = Registered::register(ring, memory);
     // Whoever gets at the ring, by whatever accident, can do no more with it than the engine does. Kernels and
     // sandboxes without restrictions are no worse off than before.
     let mut allowed = needed.map(Restriction::sqe_op);
     let _ = submitter.register_restrictions(&mut allowed);
     submitter.register_enable_rings().map_err(failed("enabling the ring"))?;
-    round_trip(ring).map_err(failed("a first operation through the ring"))
+    round_trip(ring).map_err(failed("a first operation through the ring"))?;
+    Ok(registered)
 }
 
 /// One operation that does nothing, there and back.
@@ -159,7 +169,7 @@ mod tests {
     /// A ring takes the engine's operations and nothing else.
     #[test]
     fn a_ring_can_do_no_more_than_it_has_to() {
-        let (registration, mut ring) = ring(8, None).expect("io_uring works here");
+        let (registration, mut ring, _) = ring(8, None, Vec::new()).expect("io_uring works here");
         // A descriptor that does not exist, so that nothing is lost if the ring did it.
         let entry = opcode::Close::new(io_uring::types::Fd(1 << 20)).build();
         // SAFETY: the operation has no memory.

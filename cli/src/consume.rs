@@ -23,6 +23,8 @@ struct Row<'a> {
     partition: u32,
     offset: u64,
     timestamp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    term: Option<u64>,
     #[serde(flatten)]
     key: Bytes<&'a [u8]>,
     #[serde(flatten)]
@@ -208,6 +210,7 @@ impl Writer<'_> {
                 partition,
                 offset: record.offset,
                 timestamp: record.timestamp,
+                term: record.term,
                 key: Bytes::new("key", record.key),
                 value: Bytes::new("value", record.value),
                 headers: record

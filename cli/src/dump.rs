@@ -23,6 +23,8 @@ struct Row<'a> {
     append_time: i64,
     durable: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    term: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     damage: Option<&'a str>,
 }
 
@@ -51,7 +53,7 @@ fn text(frame: &FrameInfo, first_of_segment: bool, output: &mut Output) -> Resul
     }
     let durable = frame.durable.map_or("-".into(), |offset| offset.to_string());
     let when = match &frame.damage {
-        None => utc(frame.append_time),
+        None => utc(frame.append_time) + &frame.term.map_or(String::new(), |term| format!(" term {term}")),
         Some(why) => why.clone(),
     };
     let numbers = [frame.position, frame.size, frame.base_offset, frame.count].map(|n| n.to_string());
@@ -75,6 +77,7 @@ impl Row<'_> {
             count: frame.count,
             append_time: frame.append_time,
             durable: frame.durable,
+            term: frame.term,
             damage: frame.damage.as_deref(),
         }
     }

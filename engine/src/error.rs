@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Deleted = 19,
     /// The store was opened to be read only, and the call would change it.
     ReadOnly = 20,
+    /// The next offset of the partition is not the one that a conditional append expects.
+    OffsetMismatch = 21,
 }
 
 /// Offsets of a partition whose acknowledged data is damaged or cannot be read: `start..end`.

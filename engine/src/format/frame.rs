@@ -36,6 +36,8 @@ const SINGLE_ONLY: u16 = NULL_KEY | NULL_VALUE | HAS_HEADERS;
 
 /// Tag of the optional field that holds the consensus term.
 pub(crate) const TAG_TERM: u8 = 1;
+/// Bytes of that field.
+pub(crate) const TERM_SIZE: usize = 2 + size_of::<u64>();
 
 /// Multipliers of the header check, one per word. They are chosen so that a change of any one byte moves the sum by at
 /// least 2^48 either way, and therefore always changes its upper 16 bits (a test walks through all of them).
@@ -427,6 +429,22 @@ pub(crate) fn verify(bytes: &[u8], place: &Place) -> Result<Header, FrameError> 
         view::check_shape(frame, &header)?;
     }
     Ok(header)
+}
+
+/// The optional field of a term.
+pub(crate) fn term_field(term: u64) -> [u8; TERM_SIZE] {
+    let mut field = [TAG_TERM, size_of::<u64>() as u8, 0, 0, 0, 0, 0, 0, 0, 0];
+    field[2..].copy_from_slice(&term.to_le_bytes());
+    field
+}
+
+/// The term of a frame that was verified before, as [`trusted`] is its header.
+#[inline]
+pub(crate) fn trusted_term(frame: &[u8], header: &Header) -> Option<u64> {
+    if header.optional_size == 0 {
+        return None;
+    }
+    term(frame.get(HEADER_SIZE..HEADER_SIZE + usize::from(header.optional_size))?).ok().flatten()
 }
 
 /// Walks the optional block: fields of tag, size, value.

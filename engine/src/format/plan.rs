@@ -22,6 +22,10 @@ pub(crate) struct Plan {
     create_time: Option<i64>,
     /// Some records have the append time.
     untimed: bool,
+    /// Of a consensus protocol; stands in the optional block.
+    term: Option<u64>,
+    /// The offset that the frame has to begin at.
+    base_offset: Option<u64>,
 }
 
 impl Plan {
@@ -59,6 +63,8 @@ impl Plan {
             own_times: false,
             create_time: record.timestamp,
             untimed: record.timestamp.is_none(),
+            term: None,
+            base_offset: None,
         }
         .sized(size)
     }
@@ -83,16 +89,42 @@ impl Plan {
         let untimed = records.iter().any(|record| record.timestamp.is_none());
         let flags = if own_times { frame::OWN_TIMES } else { 0 };
         let count = records.len() as u16;
-        Plan { frame_size: 0, count, flags, key_size: 0, pad: 0, own_times, create_time, untimed }.sized(size)
+        let (term, base_offset) = (None, None);
+        Plan { frame_size: 0, count, flags, key_size: 0, pad: 0, own_times, create_time, untimed, term, base_offset }
+            .sized(size)
     }
 
     #[inline]
     fn sized(self, body: usize) -> Result<Plan> {
-        let frame_size = (HEADER_SIZE + body).next_multiple_of(FRAME_ALIGN);
+        let used = HEADER_SIZE + self.optional_size() + body;
+        let frame_size = used.next_multiple_of(FRAME_ALIGN);
         if frame_size > FRAME_MAX {
             return Err(too_large("a batch", frame_size, "bytes as a frame", FRAME_MAX));
         }
-        Ok(Plan { frame_size: frame_size as u32, pad: (frame_size - HEADER_SIZE - body) as u8, ..self })
+        Ok(Plan { frame_size: frame_size as u32, pad: (frame_size - used) as u8, ..self })
+    }
+
+    /// The same with a term.
+    #[cold]
+    pub(crate) fn with_term(self, term: u64) -> Result<Plan> {
+        let body = self.frame_size() - HEADER_SIZE - self.optional_size() - usize::from(self.pad);
+        Plan { term: Some(term), ..self }.sized(body)
+    }
+
+    /// The same, to be appended only if it begins at this offset.
+    pub(crate) fn at(self, base_offset: u64) -> Plan {
+        Plan { base_offset: Some(base_offset), ..self }
+    }
+
+    #[inline]
+    fn optional_size(&self) -> usize {
+        if self.term.is_some() { frame::TERM_SIZE } else { 0 }
+    }
+
+    /// The offset that the frame has to begin at, if it is not the same.
+    #[inline]
+    pub(crate) fn base_offset(&self) -> Option<u64> {
+        self.base_offset
     }
 
     /// Bytes of the whole frame.
@@ -125,7 +157,10 @@ impl Plan {
         assert!(frame.len() == self.frame_size(), "the slice is the whole frame");
         // The unused bytes at the end; what else this clears, the body or the header's own writer writes after it.
         *frame.last_chunk_mut::<FRAME_ALIGN>().expect("a frame is not shorter than its header") = [0; FRAME_ALIGN];
-        let body = &mut frame[HEADER_SIZE..];
+        let mut body = &mut frame[HEADER_SIZE..];
+        if let Some(term) = self.term {
+            body = put(body, &frame::term_field(term));
+        }
         let rest = match records {
             [record] if self.flags & frame::SINGLE != 0 => encode_single(record, body),
             _ => self.encode_list(records, body),
@@ -149,7 +184,7 @@ impl Plan {
             pad: self.pad,
             count: self.count,
             key_size: self.key_size,
-            optional_size: 0,
+            optional_size: self.optional_size() as u16,
             create_time: Some(self.newest(stamp.append_time)),
             stamp,
         }

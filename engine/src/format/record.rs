@@ -113,6 +113,8 @@ pub struct RecordView<'a> {
     pub timestamp: i64,
     /// When it was appended, in ms since 1970. Never falls within a partition.
     pub append_time: i64,
+    /// The term that its batch was [given](crate::AppendOptions::term).
+    pub term: Option<u64>,
     /// Its key.
     pub key: Option<&'a [u8]>,
     /// Its value.
@@ -135,6 +137,7 @@ impl fmt::Debug for RecordView<'_> {
             .field("offset", &self.offset)
             .field("timestamp", &self.timestamp)
             .field("append_time", &self.append_time)
+            .field("term", &self.term)
             .field("key", &self.key)
             .field("value", &self.value)
             .field("headers", &self.headers())

@@ -44,7 +44,8 @@ impl<'a> FrameRecords<'a> {
     pub(crate) fn new(frame: &'a [u8], header: &Header) -> FrameRecords<'a> {
         let body = frame.get(HEADER_SIZE + usize::from(header.optional_size)..header.size as usize - header.pad());
         let left = if header.kind == Kind::Data { header.count } else { 0 };
-        FrameRecords { rest: body.unwrap_or_default(), offset: header.base_offset, left, header: *header }
+        let header = Header { term: frame::trusted_term(frame, header), ..*header };
+        FrameRecords { rest: body.unwrap_or_default(), offset: header.base_offset, left, header }
     }
 
     /// Passes over the records below `offset`.
@@ -79,6 +80,7 @@ impl<'a> Iterator for FrameRecords<'a> {
             offset,
             timestamp: parts.time.unwrap_or_else(|| self.header.create_time()),
             append_time: self.header.append_time,
+            term: self.header.term,
             key: parts.key,
             value: parts.value,
             headers: parts.headers,

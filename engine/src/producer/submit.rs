@@ -18,7 +18,13 @@ pub(crate) fn submit(
     options: AppendOptions,
     environment: &dyn Environment,
 ) -> Result<Ticket> {
-    let plan = Plan::new(records)?;
+    let mut plan = Plan::new(records)?;
+    if let Some(term) = options.term {
+        plan = plan.with_term(term)?;
+    }
+    if let Some(offset) = options.expected_offset {
+        plan = plan.at(offset);
+    }
     let at = partition.append(&plan, records, environment, options.wait_for_memory)?;
     let durability = options.durability.unwrap_or_else(|| partition.watermark().durability());
     partition.want(durability, at.end.offset);

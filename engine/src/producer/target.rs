@@ -25,11 +25,13 @@ pub enum Target<'a> {
 pub struct AppendOptions {
     pub(crate) durability: Option<Durability>,
     pub(crate) wait_for_memory: bool,
+    pub(crate) expected_offset: Option<u64>,
+    pub(crate) term: Option<u64>,
 }
 
 impl Default for AppendOptions {
     fn default() -> AppendOptions {
-        AppendOptions { durability: None, wait_for_memory: true }
+        AppendOptions { durability: None, wait_for_memory: true, expected_offset: None, term: None }
     }
 }
 
@@ -46,6 +48,24 @@ impl AppendOptions {
     /// appended.
     pub fn wait_for_memory(mut self, wait: bool) -> AppendOptions {
         self.wait_for_memory = wait;
+        self
+    }
+
+    /// Appends only if the batch gets this offset: the one that [`Topic::next_offset`] answers, or that the last
+    /// append answered as its own next. Otherwise the answer is
+    /// [`OffsetMismatch`](crate::ErrorKind::OffsetMismatch), and nothing is appended. Of several appends that expect
+    /// the same offset at once, one at most succeeds.
+    ///
+    /// [`Topic::next_offset`]: crate::Topic::next_offset
+    pub fn expected_offset(mut self, offset: u64) -> AppendOptions {
+        self.expected_offset = Some(offset);
+        self
+    }
+
+    /// A number that is kept with the batch and given back with each of its records: the term of a consensus protocol,
+    /// an epoch of a writer. It means nothing to the engine. Takes 10 bytes for a batch.
+    pub fn term(mut self, term: u64) -> AppendOptions {
+        self.term = Some(term);
         self
     }
 }

@@ -21,7 +21,7 @@ impl Tail {
         let state = &mut *guard;
         let (size, count) = (plan.frame_size(), plan.count());
         let time = frame::append_time(now_ms, state.last_time);
-        self.make_room(state, Frame { size, count, time, reserve: false })?;
+        self.make_room(state, Frame { size, count, time, reserve: false, base_offset: plan.base_offset() })?;
 
         let stamp = self.stamp(state, time);
         let current = state.current.as_mut().expect("room was made in a current segment");

@@ -20,6 +20,8 @@ pub(super) struct Frame {
     pub time: i64,
     /// It will be completed later, so it takes a slot.
     pub reserve: bool,
+    /// The offset that it has to begin at.
+    pub base_offset: Option<u64>,
 }
 
 /// Bytes of frames that a prepared segment can hold.
@@ -52,6 +54,7 @@ impl Tail {
     #[inline]
     pub(super) fn make_room(&self, state: &mut State, frame: Frame) -> Result<(), Refusal> {
         if state.failed.is_none()
+            && frame.base_offset.is_none_or(|expected| expected == state.next_offset)
             && let Some(current) = &mut state.current
             && let Some(open) = &current.block
             && open.takes(current.position, frame.size)
@@ -72,6 +75,10 @@ impl Tail {
     fn make_new_room(&self, state: &mut State, frame: Frame) -> Result<(), Refusal> {
         if let Some(error) = &state.failed {
             return Err(Refusal::Failed(error.clone()));
+        }
+        if let Some(expected) = frame.base_offset.filter(|expected| *expected != state.next_offset) {
+            let message = format!("the append expects offset {expected}; the next one is {}", state.next_offset);
+            return Err(Refusal::Failed(Error::new(ErrorKind::OffsetMismatch, message)));
         }
         if state.next_offset.checked_add(u64::from(frame.count)).is_none() {
             let message = format!("{} has used up its offsets", self.partition);

@@ -61,7 +61,7 @@ impl Tail {
         let (size, count) = (plan.frame_size(), plan.count());
         let time = frame::append_time(now_ms, state.last_time);
         state.slots.prepare();
-        self.make_room(state, Frame { size, count, time, reserve: true })?;
+        self.make_room(state, Frame { size, count, time, reserve: true, base_offset: plan.base_offset() })?;
 
         let stamp = self.stamp(state, time);
         let current = state.current.as_mut().expect("room was made in a current segment");

@@ -120,6 +120,11 @@ impl Tail {
         self.active.load_full()
     }
 
+    /// The offset of the next append.
+    pub(crate) fn next_offset(&self) -> u64 {
+        self.state.lock().next_offset
+    }
+
     /// Takes a segment off the active ones: it is sealed.
     pub(crate) fn retire(&self, generation: Generation) {
         self.active

@@ -28,6 +28,8 @@ pub struct FrameInfo {
     pub count: u64,
     /// When it was appended, in ms since 1970.
     pub append_time: i64,
+    /// The term that its batch was given.
+    pub term: Option<u64>,
     /// The offset below which the partition was durable when it was written, if it says so.
     pub durable: Option<u64>,
     /// What is wrong with it.
@@ -58,6 +60,7 @@ impl TopicState {
                 count: 0,
                 append_time: 0,
                 durable: None,
+                term: None,
                 damage: None,
             };
             let flow = self.common.lender.survey(&partition, segment, from, &mut |surveyed| match surveyed {
@@ -72,6 +75,7 @@ impl TopicState {
                     count: u64::from(header.count),
                     append_time: header.append_time,
                     durable: header.durable(),
+                    term: header.term,
                     ..empty.clone()
                 }),
                 Surveyed::Damage(damage) => visit(&FrameInfo {

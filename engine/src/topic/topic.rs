@@ -137,6 +137,16 @@ impl Topic {
         Ok(appended)
     }
 
+    /// The offset that the next append to a partition gets. Beyond the high watermark while appends are under way, and
+    /// old as soon as it is answered where others append too: see [`AppendOptions::expected_offset`].
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
+    pub fn next_offset(&self, partition: u32) -> Result<u64> {
+        self.state.check()?;
+        Ok(self.state.partition(partition)?.tail().next_offset())
+    }
+
     /// Reads from `offset`: up to `max_bytes` of records, but at least one batch as it was appended, whatever its
     /// size. At the high watermark the answer is an empty batch. Waits for the device if the records are not in
     /// memory, for nothing else.

@@ -44,7 +44,13 @@ pub(super) fn borrowed<T>(owned: &[Owned], with: impl FnOnce(&[Record<'_>]) -> T
 
 /// The frame that records become, as an append makes it.
 pub(super) fn frame(records: &[Record<'_>], place: &Place, stamp: Stamp) -> Vec<u8> {
+    frame_of_term(records, None, place, stamp)
+}
+
+/// The same with a term.
+pub(super) fn frame_of_term(records: &[Record<'_>], term: Option<u64>, place: &Place, stamp: Stamp) -> Vec<u8> {
     let plan = Plan::new(records).expect("the records are within the limits");
+    let plan = term.map_or(Ok(plan), |term| plan.with_term(term)).expect("it stays within the limits");
     // Memory that was used before: nothing may rely on zeros.
     let mut frame = vec![0xa5; plan.frame_size()];
     plan.encode(records, &mut frame);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::arbitrary::{Owned, borrowed, frame, raw, records, spot};
+use super::arbitrary::{Owned, borrowed, frame, frame_of_term, raw, records, spot};
 use super::{every_changed_byte, partition};
 use crate::format::frame::{
     self, FrameError, HAS_HEADERS, HEADER_SIZE, Header, Kind, NULL_VALUE, Place, SINGLE, Stamp, TAG_TERM, forge, pad,
@@ -52,9 +52,18 @@ fn assert_same(bytes: &[u8], place: &Place, stamp: &Stamp, owned: &[Owned]) -> R
 
 proptest! {
     #[test]
-    fn what_is_written_comes_back(owned in records(), (place, stamp) in spot(), after in 0usize..20) {
-        let mut bytes = borrowed(&owned, |records| frame(records, &place, stamp));
+    fn what_is_written_comes_back(
+        owned in records(),
+        term in prop::option::of(any::<u64>()),
+        (place, stamp) in spot(),
+        after in 0usize..20,
+    ) {
+        let mut bytes = borrowed(&owned, |records| frame_of_term(records, term, &place, stamp));
         assert_same(&bytes, &place, &stamp, &owned)?;
+        let header = verify(&bytes, &place).expect("the frame is whole");
+        let unchecked = trusted(&bytes, place.segment_base).expect("the header is one");
+        prop_assert_eq!(header.term, term);
+        prop_assert!(FrameRecords::new(&bytes, &unchecked).all(|record| record.term == term));
         // The same frame with others behind it.
         let size = bytes.len();
         bytes.resize(size + after, 0xee);

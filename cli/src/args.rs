@@ -29,8 +29,8 @@ struct GlobalArgs {
     /// What moves bytes to and from the device
     #[arg(long, value_enum, global = true, default_value_t = Runtime::Auto)]
     runtime: Runtime,
-    /// Change nothing in the store's directory; for consume, topic list, topic describe, verify, dump and info. Several
-    /// may read a store so at once, while nobody has it open otherwise
+    /// Change nothing in the store's directory; for consume, topic list, topic describe, verify, dump, stats and info.
+    /// Several may read a store so at once, while nobody has it open otherwise
     #[arg(long, global = true)]
     read_only: bool,
     /// Report as JSON
@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Verify,
     /// Show the frames of a partition as they lie on the device
     Dump(Dump),
+    /// Show what lies in the store, and what consumers have still to read
+    Stats(Stats),
     /// Show the store, the runtime in use, and how writes are made durable
     Info,
 }
@@ -115,6 +117,9 @@ pub(crate) struct Import {
     /// then not imported. Fields are quoted as in CSV; the value is the whole line, as it is
     #[arg(long, value_name = "N|NAME")]
     pub(crate) key_column: Option<String>,
+    /// At the end, tell on standard error what was appended, written and waited for
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 #[derive(Args)]
@@ -138,6 +143,9 @@ pub(crate) struct Consume {
     /// raw: values, one per line. json: one object per line
     #[arg(long, value_enum, default_value_t = Format::Raw)]
     pub(crate) format: Format,
+    /// At the end, tell on standard error what was read, and from where
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -238,6 +246,13 @@ pub(crate) enum KvCommand {
         #[arg(long, value_name = "TEXT", default_value = "")]
         prefix: String,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct Stats {
+    /// Write what the engine counts in the text format that Prometheus scrapes
+    #[arg(long)]
+    pub(crate) prometheus: bool,
 }
 
 #[derive(Args)]

@@ -9,6 +9,7 @@ use crate::args::{Consume, Format, From, Global};
 use crate::bytes::Bytes;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::stats;
 use crate::store::{self, Missing};
 
 /// Bytes asked for at once.
@@ -71,6 +72,10 @@ pub(crate) fn run(global: &Global, args: &Consume, output: &mut Output) -> Resul
             Err(Stop::Failed(failure)) => return Err(failure),
             Ok(()) => {}
         }
+    }
+    if args.stats {
+        consumer.output.flush()?;
+        stats::tell(&engine.metrics(), global.json);
     }
     if damaged { Err(Failure::Damaged) } else { Ok(()) }
 }

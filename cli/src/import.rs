@@ -19,6 +19,7 @@ use crate::lines;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::size;
+use crate::stats;
 use crate::store::{self, Missing};
 
 /// Batches on their way to the device.
@@ -58,6 +59,7 @@ pub(crate) fn run(global: &Global, args: &Import, output: &mut Output) -> Result
     let settled = importer.settle();
     let Importer { mut report, missing, scattered, .. } = importer;
     progress.clear();
+    let metrics = args.stats.then(|| engine.metrics());
     let closed = engine.close();
     if let Err(failure) = imported.and(settled) {
         let reason = failure.message().unwrap_or("failed");
@@ -78,7 +80,12 @@ pub(crate) fn run(global: &Global, args: &Import, output: &mut Output) -> Result
     report.seconds = start.elapsed().as_secs_f64();
     report.records_per_second = report.records as f64 / report.seconds;
     report.bytes_per_second = report.bytes as f64 / report.seconds;
-    output.report(&report, Report::text)
+    output.report(&report, Report::text)?;
+    if let Some(metrics) = metrics {
+        output.flush()?;
+        stats::tell(&metrics, global.json);
+    }
+    Ok(())
 }
 
 impl Report {

@@ -15,6 +15,7 @@ mod output;
 mod positions;
 mod progress;
 mod size;
+mod stats;
 mod store;
 mod time;
 mod topic;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Kv(command) => kv::run(&args.global, command, &mut output),
         Command::Verify => verify::run(&args.global, &mut output),
         Command::Dump(dump) => dump::run(&args.global, dump, &mut output),
+        Command::Stats(stats) => stats::run(&args.global, stats, &mut output),
         Command::Info => info::run(&args.global, &mut output),
     };
     let failure = match result.and_then(|()| output.finish()) {

@@ -16,6 +16,8 @@ mod ids;
 mod sync;
 
 mod buffer;
+#[cfg(not(loom))]
+mod events;
 mod format;
 mod io;
 mod segment;
@@ -43,6 +45,8 @@ mod gate;
 #[cfg(not(loom))]
 mod internal;
 #[cfg(not(loom))]
+mod metrics;
+#[cfg(not(loom))]
 mod partition;
 #[cfg(not(loom))]
 mod producer;
@@ -69,9 +73,16 @@ pub use durability::Durability;
 #[cfg(not(loom))]
 pub use engine::{Engine, Info, NamedPosition, Options, Positions, RecoveryReport, Runtime, VerifyReport};
 pub use error::{DamagedRange, Error, ErrorKind, Result};
+#[cfg(not(loom))]
+pub use events::{Event, EventKind, Events, Fallback};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
 #[cfg(not(loom))]
 pub use internal::{KeyValue, KeyValues, Write};
+#[cfg(not(loom))]
+pub use metrics::{
+    Appends, Bucket, EngineMetrics, Histogram, Lag, Memory, Metrics, PartitionMetrics, Reads, ShardMetrics, Share,
+    TopicMetrics, Written,
+};
 #[cfg(not(loom))]
 pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, Ticket, murmur2};
 #[cfg(not(loom))]

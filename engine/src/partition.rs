@@ -1,21 +1,27 @@
 //! One partition, as topics and readers use it: its tail, its shard, and what is known of its damage.
 
+mod reads;
+
+pub(crate) use reads::{ReadFrom, ReadTotals};
+
 use core::ops::Range;
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::durability::Durability;
 use crate::error::{DamagedRange, Error, ErrorKind, Result};
+use crate::events::EventKind;
 use crate::format::plan::Plan;
 use crate::format::record::Record;
 use crate::gate::Gate;
 use crate::ids::PartitionId;
 use crate::io::Environment;
 use crate::limits::APPEND_INSIDE_LOCK_MAX;
-use crate::segment::{Chain, Prefix, Segment};
+use crate::segment::{Chain, Prefix, SEGMENT_DATA_START, Segment};
 use crate::shard::{Message, ReadRequest, ShardHandle};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::tail::{Announce, Appended, Refusal, Tail, Watermark};
+use reads::ReadCounts;
 
 /// What a partition is made of at open, or when it is first used.
 pub(crate) struct PartitionStart {
@@ -38,6 +44,7 @@ pub(crate) struct Partition {
     damaged: Vec<Range<u64>>,
     /// Why recovery could not bring the partition to its end: what it ends with is not known.
     unavailable: OnceLock<Error>,
+    reads: ReadCounts,
 }
 
 /// Tells the shard of a reservation that was dropped. It must not keep the tail alive that owns it.
@@ -60,7 +67,7 @@ impl Partition {
         let tail = Arc::new(tail);
         tail.set_announcer(Box::new(Unattended { tail: Arc::downgrade(&tail), shard: Arc::clone(&shard) }));
         let (log_start, unavailable) = (AtomicU64::new(log_start), OnceLock::new());
-        Partition { topic, gate, tail, shard, log_start, damaged, unavailable }
+        Partition { topic, gate, tail, shard, log_start, damaged, unavailable, reads: ReadCounts::default() }
     }
 
     pub(crate) fn id(&self) -> PartitionId {
@@ -75,12 +82,22 @@ impl Partition {
         self.tail.chain()
     }
 
+    /// Bytes of its frames, padding counted.
+    pub(crate) fn size(&self) -> u64 {
+        let segments = self.chain().segments();
+        segments.iter().map(|segment| segment.published().position - SEGMENT_DATA_START).sum()
+    }
+
     pub(crate) fn watermark(&self) -> &Watermark {
         self.tail.watermark()
     }
 
     pub(crate) fn log_start(&self) -> u64 {
         self.log_start.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn reads(&self) -> &ReadCounts {
+        &self.reads
     }
 
     pub(crate) fn damaged(&self) -> &[Range<u64>] {
@@ -245,6 +262,11 @@ impl Partition {
     pub(crate) fn make_unavailable(&self, error: &Error) {
         self.unavailable.get_or_init(|| error.clone());
         self.fail(error);
+    }
+
+    /// Tells the program around of damage that was just found.
+    pub(crate) fn tell_damage(&self, start: u64, end: u64) {
+        self.shard.raise(|_| EventKind::Damage(self.damage(start, end)));
     }
 
     pub(crate) fn read_from_device(&self, request: ReadRequest) {

@@ -3,6 +3,7 @@
 //! Under `cfg(loom)` the same names are loom's, so that its model checker runs the engine's own types. What the
 //! standard library has and loom lacks (a futex, a swappable `Arc`) is built here once for both.
 
+mod counter;
 mod doorbell;
 mod futex;
 mod lock;
@@ -16,6 +17,7 @@ mod tests;
 mod wait;
 mod weaken;
 
+pub(crate) use counter::Counter;
 pub(crate) use doorbell::{Bell, Doorbell};
 pub(crate) use futex::Futex;
 pub(crate) use lock::AppendLock;

@@ -13,7 +13,7 @@ use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, WriteFlags,
 };
-use thalweg::{Engine, ErrorKind, Options, Record, Runtime, Target, Topic, TopicOptions};
+use thalweg::{Engine, ErrorKind, EventKind, Options, Record, Runtime, Target, Topic, TopicOptions};
 use thalweg_tests::ledger;
 use thalweg_tests::mount::{self, Mounted};
 
@@ -179,6 +179,30 @@ fn append(topic: &Topic, partition: u32, sequence: u64, size: usize) -> thalweg:
     topic.append_batch(Target::Partition(partition), &[Record::new(&value)]).map(|at| at.base_offset)
 }
 
+/// What was told of since the last call: refused operations, each once, and partitions that failed.
+fn told(engine: &Engine) -> (Vec<&'static str>, Vec<u32>) {
+    let events = engine.events();
+    let (mut operations, mut failed) = (Vec::new(), Vec::new());
+    while let Some(event) = events.try_next() {
+        match event.kind {
+            EventKind::IoError { operation, error, file, .. } => {
+                // After a failed flush the file system turns read-only by itself.
+                assert!(matches!(error.os_code(), Some(libc::EIO | libc::EROFS)), "{operation} of {file}: {error}");
+                operations.push(operation);
+            }
+            EventKind::PartitionFailed { topic, partition, .. } => {
+                assert_eq!(topic, "t");
+                failed.push(partition);
+            }
+            EventKind::Damage(range) => panic!("{range} are not damaged"),
+            _ => {}
+        }
+    }
+    operations.dedup();
+    failed.sort_unstable();
+    (operations, failed)
+}
+
 fn marked_value(size: usize) -> Vec<u8> {
     MARK.iter().copied().cycle().take(size).collect()
 }
@@ -196,6 +220,7 @@ fn a_write_fails(device: &Device, runtime: Runtime) {
     let value = marked_value(60_000);
     let refused = topic.append_batch(Target::Partition(0), &[Record::new(&value)]).expect_err("the device refuses");
     assert!(matches!(refused.kind(), ErrorKind::Io | ErrorKind::PartitionFailed), "{refused:?}");
+    assert_eq!(told(&engine), (vec!["write"], vec![0]));
     let after = append(&topic, 0, 10, 30_000).expect_err("the partition refuses");
     assert_eq!(after.kind(), ErrorKind::PartitionFailed, "{after}");
     // Others go on, and what is durable is readable.
@@ -204,6 +229,7 @@ fn a_write_fails(device: &Device, runtime: Runtime) {
         append(&topic, 2, sequence, 500).expect("appended");
     }
     assert_eq!(ledger::check(&topic, 0).next[&0], 10);
+    assert_eq!(told(&engine), (vec![], vec![]), "the others have nothing to tell");
     device.faults.writes.store(false, Ordering::SeqCst);
     let after = append(&topic, 0, 10, 30_000).expect_err("until the next open, whatever the device does now");
     assert_eq!(after.kind(), ErrorKind::PartitionFailed, "{after}");
@@ -234,6 +260,7 @@ fn a_read_fails(device: &Device, runtime: Runtime) {
     device.faults.reads.store(true, Ordering::SeqCst);
     let refused = topic.read(0, 4, 1).expect_err("the device refuses");
     assert_eq!((refused.kind(), refused.os_code()), (ErrorKind::Io, Some(libc::EIO)), "{refused:?}");
+    assert_eq!(told(&engine), (vec!["read"], vec![]));
     let range = refused.damaged().expect("the offsets are named").clone();
     assert_eq!((range.topic.as_str(), range.partition, range.start, range.end), ("t", 0, 4, 5), "{refused}");
     let report = engine.verify(|_| ()).expect("verification goes on");
@@ -260,6 +287,9 @@ fn a_flush_fails(device: &Device) {
     device.faults.flushes.store(true, Ordering::SeqCst);
     append(&topic, 0, 10, 30_000).expect_err("nothing is acknowledged that was not flushed");
     append(&topic, 1, 10, 300).expect_err("nor through the journal");
+    let (operations, failed) = told(&engine);
+    assert!(operations.contains(&"write") || operations.contains(&"flush"), "{operations:?}");
+    assert_eq!(failed, [0, 1]);
     device.faults.flushes.store(false, Ordering::SeqCst);
     append(&topic, 0, 10, 30_000).expect_err("and a later flush is not trusted");
     assert_eq!(ledger::check(&topic, 0).next[&0], 10);

@@ -17,6 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("buffer", &[]),
     // 2
     ("io", &["buffer"]),
+    ("events", &["io"]),
     // 3
     ("segment", &["format", "buffer", "io"]),
     ("tail", &["format", "buffer", "segment"]),
@@ -24,16 +25,20 @@ const TABLE: &[(&str, &[&str])] = &[
     ("journal", &["format", "buffer", "io", "segment"]),
     ("recovery", &["format", "io", "manifest"]),
     // 4
-    ("shard", &["format", "buffer", "io", "segment", "tail", "manifest", "journal"]),
+    ("shard", &["events", "format", "buffer", "io", "segment", "tail", "manifest", "journal"]),
     // 5
     ("runtime", &["buffer", "io", "manifest", "shard"]),
     // 6
+    ("metrics", &[]),
     ("gate", &[]),
-    ("partition", &["format", "io", "segment", "tail", "shard", "gate"]),
+    ("partition", &["events", "format", "io", "segment", "tail", "shard", "gate"]),
     ("reader", &["format", "buffer", "io", "segment", "shard", "gate", "partition"]),
     // 7
     ("producer", &["format", "io", "gate", "partition"]),
-    ("topic", &["format", "io", "segment", "tail", "manifest", "shard", "gate", "partition", "reader", "producer"]),
+    (
+        "topic",
+        &["events", "format", "io", "segment", "tail", "manifest", "shard", "gate", "partition", "reader", "producer"],
+    ),
     ("internal", &["format", "manifest", "partition", "reader", "producer", "topic"]),
     ("consumer", &["reader", "topic", "internal"]),
     // 8
@@ -43,6 +48,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "format",
             "buffer",
             "io",
+            "events",
             "segment",
             "tail",
             "manifest",
@@ -50,6 +56,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "recovery",
             "shard",
             "runtime",
+            "metrics",
             "gate",
             "partition",
             "reader",

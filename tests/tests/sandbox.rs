@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use thalweg::{Engine, ErrorKind, Options, Record, Runtime, TopicOptions};
+use thalweg::{Engine, ErrorKind, EventKind, Fallback, Options, Record, Runtime, TopicOptions};
 use thalweg_tests::{child, ledger};
 
 /// Forbids io_uring_setup for this process from now on.
@@ -48,8 +48,11 @@ fn with_lockable_memory(name: &str, user: u32, lockable: u64) {
         topic.append(&Record::new(&ledger::value(1, sequence, 0, 1, 3000))).expect("a durable append");
     }
     assert_eq!(ledger::check(&topic, 0).next[&1], 100);
-    let info = engine.info();
+    let (info, events) = (engine.info(), engine.events());
     engine.close().expect("a clean close");
+    let told = std::iter::from_fn(|| events.try_next())
+        .filter(|event| matches!(event.kind, EventKind::Fallback { what: Fallback::UnregisteredMemory, .. }));
+    assert_eq!(told.count(), usize::from(info.registered_memory == 0), "{}", info.registered_reason);
     write!(pipe, "{} {} {}", info.runtime, info.registered_memory, info.registered_reason).expect("the test listens");
 }
 
@@ -96,6 +99,13 @@ fn sandboxed() {
     let info = engine.info();
     assert_eq!(info.runtime, "posix");
     assert!(info.runtime_reason.contains("io_uring"), "{}", info.runtime_reason);
+    let events = engine.events();
+    let told: Vec<EventKind> = std::iter::from_fn(|| events.try_next()).map(|event| event.kind).collect();
+    let fell_back = |kind: &EventKind| match kind {
+        EventKind::Fallback { what: Fallback::Posix, reason, .. } => *reason == info.runtime_reason,
+        _ => false,
+    };
+    assert_eq!(told.iter().filter(|kind| fell_back(kind)).count(), 1, "{told:?}");
     let topic = engine.create_topic("sandbox", TopicOptions::default()).expect("a topic");
     for sequence in 0..200 {
         topic.append(&Record::new(&ledger::value(1, sequence, 0, 1, 5000))).expect("a durable append");

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use thalweg::{Engine, ErrorKind, Options, Record, Runtime, Target, TopicOptions};
+use thalweg::{Engine, ErrorKind, EventKind, Options, Record, Runtime, Target, TopicOptions};
 use thalweg_tests::ledger;
 use thalweg_tests::mount::{self, Mounted};
 
@@ -46,6 +46,13 @@ fn fill_and_free(store: &Path, runtime: Runtime) {
     let topic = engine.create_topic("full", TopicOptions::default()).expect("a topic");
     let acknowledged = fill(&topic, 1);
     assert!(acknowledged > 500, "{acknowledged} batches fit");
+    let events = engine.events();
+    let full: Vec<EventKind> = std::iter::from_fn(|| events.try_next())
+        .map(|event| event.kind)
+        .filter(|kind| kind.name() == "no_space" || kind.name() == "partition_failed")
+        .collect();
+    let [EventKind::NoSpace { topic: told, partition: 0, .. }] = &full[..] else { panic!("{full:?}") };
+    assert_eq!(told, "full");
     assert_eq!(ledger::check(&topic, 0).next[&1], acknowledged, "all that was acknowledged is there, and no more");
 
     // Space is made at zero bytes free, and appends go on.

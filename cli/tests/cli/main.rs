@@ -7,4 +7,5 @@ mod kv;
 mod positions;
 mod reports;
 mod run;
+mod stats;
 mod usage;

@@ -58,6 +58,13 @@ impl Budget {
         reserve + 2 * LARGEST
     }
 
+    /// The most that each share can have while the others need nothing. Nothing of it is idle.
+    pub(crate) fn limits(&self) -> Usage {
+        let readers = self.lent() - self.appenders_least;
+        let appenders = self.lent() - self.readers_least;
+        Usage { reserve: self.reserve, appenders, cache: readers, pins: readers, idle: 0 }
+    }
+
     fn lent(&self) -> usize {
         self.total.saturating_sub(self.reserve)
     }

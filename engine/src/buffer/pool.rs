@@ -105,7 +105,6 @@ impl Pool {
     }
 
     /// What is in use now.
-    #[cfg(test)]
     pub(crate) fn usage(&self) -> Usage {
         self.state.lock().ledger.usage
     }

@@ -10,6 +10,7 @@ use super::options::Options;
 use crate::buffer::{Block, Budget, MemorySource, Pool, Relief, Share};
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{EventKind, Events};
 use crate::format::manifest::Edit;
 use crate::gate::{Gate, closed};
 use crate::ids::{DurablePrimitive, Generation, PartitionId};
@@ -20,14 +21,15 @@ use crate::journal::JournalIdentity;
 use crate::limits::{
     BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, KEY_VALUES_SIZE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN,
 };
-use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore};
+use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written};
 use crate::partition::{Partition, PartitionStart};
 use crate::reader::Lender;
 use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
 use crate::segment::{Chain, Prefix, Segment};
 use crate::shard::{Keep, Message, Shard, ShardConfig, ShardHandle};
+use crate::sync::Mutex;
 use crate::tail::{Tail, TailStart};
-use crate::topic::{Common, Metadata, Topic, TopicDescription, TopicOptions, TopicState, name};
+use crate::topic::{Common, Metadata, Topic, TopicDescription, TopicOptions, TopicState, Totals, name};
 
 /// Operations of one shard in flight at once.
 const DEPTH: usize = 64;
@@ -66,6 +68,9 @@ pub(crate) struct Core {
     primitive: DurablePrimitive,
     primitive_reason: Option<String>,
     recovery: RecoveryReport,
+    written: Arc<Written>,
+    /// ns.
+    opened: u64,
 }
 
 /// Gives memory back when appenders run out.
@@ -121,7 +126,9 @@ impl Core {
 
         let pool = Pool::new(budget, memory);
         let lender = Arc::new(Lender::new(Arc::clone(&pool)));
-        let handles: Vec<Arc<ShardHandle>> = (0..shards).map(|_| Arc::new(ShardHandle::new())).collect();
+        let events = Events::new(Arc::clone(&environment));
+        let handle = || Arc::new(ShardHandle::new(Some(events.clone())));
+        let handles: Vec<Arc<ShardHandle>> = (0..shards).map(|_| handle()).collect();
         pool.set_relief(Box::new(GiveBack { lender: Arc::downgrade(&lender), shards: handles.clone() }));
         let identity = JournalIdentity { store: meta.image().store, set: recovered.set, shard: 0 };
         let shards = handles.iter().enumerate().map(|(number, handle)| {
@@ -138,12 +145,15 @@ impl Core {
             lender,
             shards: handles,
             metadata: OnceLock::new(),
+            deleted: Mutex::default(),
+            events: events.clone(),
         });
         let (topics, found) = topics(&meta, &recovered, &common);
         let duration = Duration::from_nanos(environment.monotonic_ns().saturating_sub(begun));
         let recovery = RecoveryReport::new(&recovered, duration, |id| {
             meta.image().topics.get(&id).map_or_else(String::new, |topic| topic.name.clone())
         });
+        tell_recovery(&events, &recovery);
         let core = Core {
             topics: RwLock::new(topics),
             positions: Arc::new(PositionStore::new(&common, &found)),
@@ -154,6 +164,8 @@ impl Core {
             primitive: meta.image().durable,
             primitive_reason: meta.image().durable_reason.clone(),
             recovery,
+            written: Arc::clone(meta.written()),
+            opened: environment.monotonic_ns(),
         };
         Ok(Opened { core, shards, meta })
     }
@@ -166,6 +178,10 @@ impl Core {
 
     pub(crate) fn common(&self) -> &Arc<Common> {
         &self.common
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.common.events
     }
 
     pub(crate) fn store(&self) -> u64 {
@@ -209,7 +225,7 @@ impl Core {
         self.by_name().get(name).cloned().ok_or_else(|| not_found(name))
     }
 
-    fn by_name(&self) -> RwLockReadGuard<'_, BTreeMap<String, Topic>> {
+    pub(super) fn by_name(&self) -> RwLockReadGuard<'_, BTreeMap<String, Topic>> {
         // The map is whole between any two statements that change it.
         self.topics.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -230,7 +246,9 @@ impl Core {
         let topic = topics.get(name).cloned().ok_or_else(|| not_found(name))?;
         let result = topic.state().delete();
         // Also after a failure: its appends are over, and whether it is gone the next open tells.
+        let mut deleted = self.common.deleted.lock();
         topics.remove(name);
+        deleted.add(topic.state().totals());
         result
     }
 
@@ -261,6 +279,23 @@ impl Core {
     /// The partitions that named positions and key-values are in.
     pub(super) fn internal_partitions(&self) -> Vec<Arc<Partition>> {
         self.positions.used().into_iter().chain(self.values.used()).collect()
+    }
+
+    /// What metadata has written to the device.
+    pub(super) fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// How long ago the store was opened.
+    pub(super) fn age(&self) -> Duration {
+        Duration::from_nanos(self.common.environment.monotonic_ns().saturating_sub(self.opened))
+    }
+
+    /// What happened to named positions and key-values.
+    pub(super) fn internal_totals(&self) -> Totals {
+        let mut totals = self.positions.totals();
+        totals.add(self.values.totals());
+        totals
     }
 
     pub(super) fn positions(&self) -> &Arc<PositionStore> {
@@ -321,6 +356,18 @@ fn shard_config(
         keeper,
         quiet_after: QUIET_AFTER,
     })
+}
+
+fn tell_recovery(events: &Events, report: &RecoveryReport) {
+    events.raise(EventKind::Recovered {
+        clean: report.clean,
+        duration: report.duration,
+        tails: report.tails,
+        damaged: report.damaged.len(),
+        unavailable: report.unavailable.len(),
+        damaged_journals: report.damaged_journals.len(),
+    });
+    report.damaged.iter().for_each(|range| events.raise(EventKind::Damage(range.clone())));
 }
 
 /// The topics of the manifest, with the partitions that recovery found: the users', and the engine's own.

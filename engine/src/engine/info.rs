@@ -58,6 +58,9 @@ pub struct RecoveryReport {
     pub duration: Duration,
     /// Partitions that hold records.
     pub partitions: usize,
+    /// Partitions that were being written when the process ended, and whose ends were found by reading. Appends that were
+    /// under way in them may have been cut off; none of them had been acknowledged.
+    pub tails: usize,
     /// Acknowledged records that are missing or damaged. These partitions take no appends; the rest of them can be
     /// read.
     pub damaged: Vec<DamagedRange>,
@@ -86,6 +89,7 @@ impl RecoveryReport {
             clean: found.clean,
             duration,
             partitions: found.partitions.values().filter(|partition| !partition.segments.is_empty()).count(),
+            tails: found.tails,
             damaged: damaged.collect(),
             unavailable: unavailable.collect(),
             damaged_journals: found.damaged_journals.iter().map(|journal| format!("{journal:?}")).collect(),

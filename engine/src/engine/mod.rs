@@ -2,6 +2,7 @@
 
 pub(crate) mod core;
 mod info;
+mod measure;
 mod open;
 mod options;
 mod positions;
@@ -12,7 +13,9 @@ use std::path::Path;
 use self::core::Core;
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::{DamagedRange, Result};
+use crate::events::Events;
 use crate::internal::KeyValues;
+use crate::metrics::Metrics;
 use crate::topic::{Topic, TopicDescription, TopicOptions};
 pub use info::{Info, RecoveryReport};
 use open::Host;
@@ -68,6 +71,35 @@ impl Engine {
     /// How the engine works, and why so.
     pub fn info(&self) -> Info {
         self.host.info(&self.core)
+    }
+
+    /// What happens in the engine: opened, recovered, damaged, refused by the device, closed. What happened since the
+    /// open began is in it, until it is taken or gives way to newer events. With the feature `tracing` the same goes to
+    /// `tracing`, under the target `thalweg`.
+    pub fn events(&self) -> Events {
+        self.core.common().events.clone()
+    }
+
+    /// What the engine counts of itself, as it is now: as a struct, and from there as JSON or for Prometheus. Appends and
+    /// reads do not wait for it. It may wait for the device: the first call reads the log of named positions, and one
+    /// during the deletion of a topic waits for that. In a forked child, where the engine does nothing, all numbers
+    /// are 0.
+    ///
+    /// ```
+    /// # fn main() -> thalweg::Result<()> {
+    /// # let dir = tempfile::tempdir().expect("a directory");
+    /// use thalweg::{Engine, Options, Record, TopicOptions};
+    /// let engine = Engine::open(dir.path(), Options::default())?;
+    /// let orders = engine.create_topic("orders", TopicOptions::default())?;
+    /// orders.append(&Record::new("two lamps").key("ann"))?;
+    /// let metrics = engine.metrics();
+    /// assert_eq!(metrics.topics[0].appends.bytes, 12);
+    /// assert!(metrics.to_prometheus().contains("thalweg_topic_appends_total{topic=\"orders\"} 1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn metrics(&self) -> Metrics {
+        self.core.metrics(self.host.runtime())
     }
 
     /// Creates a topic. Durable when it returns.

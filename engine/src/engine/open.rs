@@ -7,6 +7,7 @@ use super::core::{Core, Ground, Opened, budget, shards_for};
 use super::info::Info;
 use super::options::{Options, Runtime};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{EventKind, Fallback};
 use crate::gate::Gate;
 use crate::ids::DurablePrimitive;
 use crate::io::fork::ForkGuard;
@@ -115,6 +116,7 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         guard,
         threads: Mutex::new(Some(Threads { running, helper, lock })),
     };
+    host.tell(&core, options);
     Ok((core, host))
 }
 
@@ -129,6 +131,31 @@ impl Host {
             (None, "uring") => "the journal's staging memory is registered with io_uring".into(),
             (None, runtime) => format!("the runtime {runtime} has no use for it"),
         }
+    }
+
+    /// What moves the bytes.
+    pub(super) fn runtime(&self) -> &'static str {
+        self.runtime
+    }
+
+    /// What is to be told of an open.
+    fn tell(&self, core: &Core, options: &Options) {
+        let events = core.events();
+        let fell_back = |what, reason| events.raise(EventKind::Fallback { what, reason });
+        if options.runtime == Runtime::Auto && self.runtime == "posix" {
+            fell_back(Fallback::Posix, self.runtime_reason.clone());
+        }
+        if !self.disk.facts().direct_io {
+            fell_back(Fallback::BufferedIo, self.disk.facts().reason.clone());
+        }
+        if self.disk.durable() != core.primitive() {
+            fell_back(Fallback::WriteThenSync, self.durable_reason(core));
+        }
+        if let Some(refusal) = self.registered.refusal.clone() {
+            fell_back(Fallback::UnregisteredMemory, refusal);
+        }
+        let path = self.path.clone();
+        events.raise(EventKind::Opened { path, runtime: self.runtime, read_only: self.read_only });
     }
 
     pub(super) fn info(&self, core: &Core) -> Info {
@@ -188,6 +215,8 @@ impl Host {
             // What is in flight holds the lock, through its ring, for as long as it takes.
             drop(lock);
         }
+        let clean = matches!(closed, Ok(MetaDone::Closed { clean: true }));
+        core.events().raise(EventKind::Closed { clean: clean || self.read_only });
         if self.read_only {
             return Ok(());
         }

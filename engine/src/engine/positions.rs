@@ -1,5 +1,7 @@
 //! Named positions, for whoever looks after them.
 
+use std::collections::BTreeMap;
+
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TopicId;
@@ -65,13 +67,14 @@ impl<'a> Positions<'a> {
             Some(name) => self.core.positions().of(name)?.into_iter().map(|saved| (name.to_owned(), saved)).collect(),
             None => self.core.positions().all()?,
         };
-        let topics = self.core.handles();
-        let topic = |id: TopicId| topics.iter().find(|topic| topic.state().id == id);
+        let topics: BTreeMap<TopicId, Topic> =
+            self.core.handles().into_iter().map(|topic| (topic.state().id, topic)).collect();
         let mut listed = Vec::new();
         for (consumer, saved) in saved {
-            let Some(topic) = topic(saved.partition.topic) else { continue };
-            let Ok(source) = topic.source(saved.partition.partition) else { continue };
-            let high_watermark = source.partition.watermark().high();
+            let Some(topic) = topics.get(&saved.partition.topic) else { continue };
+            // One that was never used is not made: it has nothing.
+            let partition = topic.state().known(saved.partition.partition);
+            let high_watermark = partition.map_or(0, |partition| partition.watermark().high());
             listed.push(NamedPosition {
                 consumer,
                 topic: topic.name().to_owned(),

@@ -81,7 +81,10 @@ fn verify_partition(
                     }
                 }
                 // A long stretch of damage comes in pieces, of which the last one has the offsets.
-                Surveyed::Damage(damage) if damage.next > damage.first => damaged(damage.first, damage.next),
+                Surveyed::Damage(damage) if damage.next > damage.first => {
+                    partition.tell_damage(damage.first, damage.next);
+                    damaged(damage.first, damage.next);
+                }
                 Surveyed::Damage(_) => {}
                 Surveyed::Refused(first, next, _) => damaged(first, next),
             }

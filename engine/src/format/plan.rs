@@ -12,6 +12,8 @@ use crate::limits::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     frame_size: u32,
+    /// Bytes of keys, values and stored headers.
+    payload: u32,
     count: u16,
     flags: u16,
     key_size: u16,
@@ -56,6 +58,7 @@ impl Plan {
         let key_size = record.key.map_or(0, <[u8]>::len) as u16;
         Plan {
             frame_size: 0,
+            payload: parts as u32,
             count: 1,
             flags,
             key_size,
@@ -77,9 +80,10 @@ impl Plan {
             return Err(too_large("a batch", records.len(), "records", BATCH_RECORDS_MAX));
         }
         let own_times = records.iter().any(|record| record.timestamp != first.timestamp);
-        let mut size = 0;
+        let (mut size, mut payload) = (0, 0);
         for (index, record) in records.iter().enumerate() {
             let parts = check(record).map_err(|error| error.context(format_args!("record {index} of the batch")))?;
+            payload += parts;
             size += LIST_PREFIX + parts;
             size += if own_times && record.timestamp.is_some() { 8 } else { 0 };
             size += if is_long(record) { 4 } else { 0 };
@@ -90,8 +94,22 @@ impl Plan {
         let flags = if own_times { frame::OWN_TIMES } else { 0 };
         let count = records.len() as u16;
         let (term, base_offset) = (None, None);
-        Plan { frame_size: 0, count, flags, key_size: 0, pad: 0, own_times, create_time, untimed, term, base_offset }
-            .sized(size)
+        // Less than the frame, whose size is checked.
+        let payload = payload as u32;
+        let shape = Plan {
+            frame_size: 0,
+            payload,
+            count,
+            flags,
+            key_size: 0,
+            pad: 0,
+            own_times,
+            create_time,
+            untimed,
+            term,
+            base_offset,
+        };
+        shape.sized(size)
     }
 
     #[inline]
@@ -131,6 +149,12 @@ impl Plan {
     #[inline]
     pub(crate) fn frame_size(&self) -> usize {
         self.frame_size as usize
+    }
+
+    /// Bytes of keys, values and headers.
+    #[inline]
+    pub(crate) fn payload(&self) -> u32 {
+        self.payload
     }
 
     /// Records, and offsets that they take.

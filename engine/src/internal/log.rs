@@ -10,7 +10,7 @@ use crate::partition::Partition;
 use crate::producer::{AppendOptions, Ticket, submit};
 use crate::reader::{Cursor, Source};
 use crate::sync::{Arc, Mutex};
-use crate::topic::{Common, TopicState};
+use crate::topic::{Common, TopicState, Totals};
 
 /// Bytes asked for at once while a log is read.
 const READ_BYTES: usize = 1 << 20;
@@ -56,6 +56,16 @@ impl Log {
         let topics = self.topics.lock();
         let current = topics.current.iter().map(|(_, topic)| topic);
         current.chain(&topics.leftovers).flat_map(|topic| topic.used()).collect()
+    }
+
+    /// What happened to its topics. Those that were replaced are in the totals of deleted topics, which the caller has
+    /// locked.
+    pub(crate) fn totals(&self) -> Totals {
+        let topics = self.topics.lock();
+        let mut totals = Totals::default();
+        let current = topics.current.iter().map(|(_, topic)| topic);
+        current.chain(&topics.leftovers).for_each(|topic| totals.add(topic.totals()));
+        totals
     }
 
     /// Reads everything that is durable, in order: keys with their values, or without one where they are gone. Answers
@@ -111,6 +121,8 @@ impl Log {
             ticket.wait(None)?;
         }
         old.delete()?;
+        let mut deleted = self.common.deleted.lock();
+        deleted.add(old.totals());
         let mut topics = self.topics.lock();
         topics.leftovers.retain(|topic| !Arc::ptr_eq(topic, &new));
         topics.current = Some((number + 1, new));

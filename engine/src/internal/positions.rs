@@ -9,7 +9,7 @@ use crate::ids::{PartitionId, TopicId};
 use crate::limits::{BATCH_RECORDS_MAX, CONSUMER_NAME_MAX, POSITION_METADATA_MAX, POSITIONS_SIZE_MAX};
 use crate::partition::Partition;
 use crate::sync::{Arc, Mutex};
-use crate::topic::Common;
+use crate::topic::{Common, Totals};
 
 /// A position of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,10 @@ impl PositionStore {
 
     pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
         self.table.used()
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.table.totals()
     }
 
     /// Takes a name.

@@ -8,7 +8,7 @@ use crate::format::record::Record;
 use crate::partition::Partition;
 use crate::producer::Ticket;
 use crate::sync::{Arc, Mutex, MutexGuard};
-use crate::topic::Common;
+use crate::topic::{Common, Totals};
 
 /// What an entry takes beside its key and value, roughly. Bytes.
 const ENTRY_SIZE: usize = 64;
@@ -105,6 +105,10 @@ impl Table {
 
     pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
         self.log.used()
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.log.totals()
     }
 
     /// The durable state, loaded.

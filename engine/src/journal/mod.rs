@@ -191,6 +191,11 @@ impl Journal {
         }
     }
 
+    /// The number of the file that a write in flight goes to.
+    pub(crate) fn file_of(&self, write: u64) -> Option<u32> {
+        self.in_flight.iter().find(|w| w.write == write).map(|w| w.number)
+    }
+
     /// A write completed. Writes are acknowledged in the order of their numbers.
     pub(crate) fn complete(&mut self, write: u64, block: Arc<Block>, ok: bool) -> Outcome {
         let mut outcome = Outcome::default();

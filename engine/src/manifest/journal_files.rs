@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::{Disk, File, OpenMode, write_full};
 use crate::limits::SECTOR;
-use crate::manifest::{Scratch, names, store};
+use crate::manifest::{Scratch, Written, names, store};
 
 /// Zeros written at once. Bytes.
 const FILL: usize = 1 << 20;
@@ -42,7 +42,7 @@ impl JournalFiles {
     }
 
     /// A pre-written file: an idle one, or a new one. Its name is durable.
-    pub(crate) fn take(&mut self, disk: &dyn Disk) -> Result<(u32, Arc<dyn File>)> {
+    pub(crate) fn take(&mut self, disk: &dyn Disk, written: &Written) -> Result<(u32, Arc<dyn File>)> {
         while let Some(number) = self.idle.pop_first() {
             let name = names::journal(number);
             match disk.open(&name, OpenMode::Write) {
@@ -51,7 +51,9 @@ impl JournalFiles {
                 _ => drop(disk.remove(&name)),
             }
         }
-        self.create(disk)
+        let created = self.create(disk)?;
+        written.journal_files.add_alone(self.size);
+        Ok(created)
     }
 
     /// Under its final name only once every byte is durably written, so that a name says that it is.

@@ -15,7 +15,7 @@ use crate::manifest::pool::Pool;
 use crate::manifest::store::create_dir;
 use crate::manifest::{
     Manifest, ManifestStore, MetaDone, MetaOrder, MetaRequest, MetaResponse, Scratch, SegmentEnd, SegmentState,
-    Settled, names, tidy,
+    Settled, Written, names, tidy,
 };
 use crate::sim::bugs::{self, Bug};
 
@@ -134,6 +134,11 @@ impl MetaStore {
         self.manifest.image()
     }
 
+    /// What metadata has written to the device.
+    pub(crate) fn written(&self) -> &Arc<Written> {
+        self.manifest.written()
+    }
+
     /// Executes a batch. Each request is answered for itself; all share one commit.
     pub(crate) fn run(&mut self, requests: Vec<MetaRequest>) -> Vec<MetaResponse> {
         let (last, requests): (Vec<_>, Vec<_>) =
@@ -217,7 +222,7 @@ impl MetaStore {
             }
             MetaOrder::Checkpoint { set, shard, lsn, settled } => self.checkpoint(set, shard, lsn, &settled, batch),
             MetaOrder::PrepareJournalFile => {
-                let (number, file) = self.journal.take(&**self.manifest.disk())?;
+                let (number, file) = self.journal.take(&**self.manifest.disk(), self.manifest.written())?;
                 // Its absence would otherwise look as if it had never been written.
                 let size = self.journal.size();
                 batch.edits.push(Edit::JournalFile { set: self.image().set, number, size });
@@ -358,6 +363,7 @@ impl MetaStore {
         header.encode(sector.bytes_mut());
         write_full(&*prepared.file, 0, sector.bytes(), true)
             .map_err(|e| Error::os(format_args!("writing the header of a segment of {}", header.partition), &e))?;
+        self.manifest.written().metadata.add_alone(sector.bytes().len() as u64);
         batch.edits.push(Edit::SegmentActivated {
             partition: header.partition,
             sequence: header.sequence,
@@ -414,6 +420,7 @@ impl MetaStore {
         let file = self.open_file(&names::segment(id, sequence), OpenMode::Write).ok()?;
         let bytes = Scratch::copy_of(footer).ok()?;
         write_full(&*file, end.position, bytes.bytes(), true).ok()?;
+        self.manifest.written().metadata.add_alone(bytes.bytes().len() as u64);
         u32::try_from(bytes.bytes().len()).ok()
     }
 

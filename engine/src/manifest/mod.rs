@@ -13,6 +13,7 @@ mod request;
 mod scratch;
 mod store;
 mod tidy;
+mod written;
 
 #[cfg(any(test, feature = "sim"))]
 pub(crate) mod memory;
@@ -27,3 +28,4 @@ pub(crate) use meta::{MetaOptions, MetaStore};
 pub(crate) use request::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd};
 pub(crate) use scratch::Scratch;
 pub(crate) use store::ManifestStore;
+pub(crate) use written::Written;

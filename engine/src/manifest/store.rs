@@ -12,7 +12,7 @@ use crate::ids::DurablePrimitive;
 use crate::io::{Disk, Environment, File, OpenMode, write_full};
 use crate::limits::SECTOR;
 use crate::manifest::image::Manifest;
-use crate::manifest::{Scratch, names};
+use crate::manifest::{Scratch, Written, names};
 use crate::sim::bugs::{self, Bug};
 
 /// A log is rewritten when it has grown by this much, or by twice its snapshot, whichever is more. Bytes. Small enough
@@ -35,6 +35,7 @@ pub(crate) struct ManifestStore {
     /// Why nothing can be committed any more.
     poisoned: Option<Error>,
     growth_min: u64,
+    written: Arc<Written>,
 }
 
 /// The log that the roots name.
@@ -96,7 +97,9 @@ impl ManifestStore {
             first_slot: 0,
             poisoned: None,
             growth_min: GROWTH_MIN,
+            written: Arc::default(),
         };
+        store.written.metadata.add_alone(store.log.length);
         store.write_roots()?;
         store.root.sync().map_err(|e| Error::os("making the manifest durable", &e))?;
         let renamed = store.disk.rename(names::ROOT_UNFINISHED, names::ROOT);
@@ -115,7 +118,8 @@ impl ManifestStore {
         first_slot: usize,
     ) -> ManifestStore {
         let growth_min = GROWTH_MIN;
-        ManifestStore { disk, environment, image, root, log, commit, first_slot, poisoned: None, growth_min }
+        let (poisoned, written) = (None, Arc::default());
+        ManifestStore { disk, environment, image, root, log, commit, first_slot, poisoned, growth_min, written }
     }
 
     /// What the store consists of.
@@ -129,6 +133,11 @@ impl ManifestStore {
 
     pub(crate) fn environment(&self) -> &Arc<dyn Environment> {
         &self.environment
+    }
+
+    /// What it has written to the device since it was opened.
+    pub(crate) fn written(&self) -> &Arc<Written> {
+        &self.written
     }
 
     /// The log file in use; all others are left over.
@@ -154,6 +163,7 @@ impl ManifestStore {
             // No root names what was written, and the next commit writes the same place.
             return Err(if error.kind() == ErrorKind::NoSpace { error } else { self.poison(error) });
         }
+        self.written.metadata.add_alone(bytes.len() as u64);
         for edit in edits {
             self.image.apply(edit).map_err(|e| self.poison(e))?;
         }
@@ -187,6 +197,7 @@ impl ManifestStore {
         for slot in [self.first_slot, 1 - self.first_slot] {
             write_full(&*self.root, ROOT_POSITIONS[slot], sector.bytes(), !together)
                 .map_err(|e| Error::os("writing the manifest's root", &e))?;
+            self.written.metadata.add_alone(sector.bytes().len() as u64);
         }
         if together {
             self.root.sync().map_err(|e| Error::os("writing the manifest's root", &e))?;
@@ -206,6 +217,7 @@ impl ManifestStore {
             // Nothing names the new file; the next commit tries again.
             return Ok(());
         };
+        self.written.metadata.add_alone(log.length);
         let old = std::mem::replace(&mut self.log, log);
         self.write_roots().map_err(|e| self.poison(e))?;
         // Left over if this fails; the next open removes it.

@@ -140,6 +140,12 @@ impl Lender {
         if !damage.is_empty() && self.distrust_if_readable(partition, segment)? {
             cursor.place = None;
             cursor.private = None;
+            return Ok(Step::On);
+        }
+        for damage in damage.iter().filter(|damage| damage.next > damage.first) {
+            if !matches!(damage.why, FrameError::Unsupported(_)) {
+                partition.tell_damage(damage.first, damage.next);
+            }
         }
         Ok(Step::On)
     }

@@ -23,6 +23,11 @@ pub(crate) struct Copied {
 }
 
 impl Copies {
+    /// Bytes of the copies that are alive, and the most that there can be.
+    pub(crate) fn used(&self) -> (usize, usize) {
+        (self.used.load(Ordering::Relaxed), COPIES_MAX)
+    }
+
     /// Copies `bytes`. `None`: they are too many, or others hold too much.
     pub(crate) fn copy(self: &Arc<Copies>, bytes: &[u8]) -> Option<Copied> {
         let size = bytes.len();

@@ -9,7 +9,7 @@ use super::walk;
 use crate::buffer::{Block, Pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame;
-use crate::partition::Partition;
+use crate::partition::{Partition, ReadFrom};
 use crate::segment::{SEGMENT_DATA_START, Segment};
 use crate::shard::Keep;
 use crate::sync::Arc;
@@ -22,6 +22,8 @@ pub(crate) struct Cursor {
     /// Reads in order, so that the device may be asked ahead.
     pub(crate) sequential: bool,
     pub(super) place: Option<Mark>,
+    /// The device was waited for since the last batch.
+    pub(super) waited: bool,
     /// A read into the reserve, for this cursor alone.
     pub(super) private: Option<Arc<Extent>>,
 }
@@ -84,6 +86,11 @@ impl Lender {
         &self.pool
     }
 
+    /// Bytes of batches that were copied beside the budget, and the most that there can be.
+    pub(crate) fn copied(&self) -> (usize, usize) {
+        self.copies.used()
+    }
+
     /// Drops cached memory that nobody uses; the bytes dropped.
     pub(crate) fn evict(&self, size: usize) -> usize {
         self.cache.evict(size)
@@ -103,7 +110,10 @@ impl Lender {
             let Some(segment) = segment_at(partition, cursor)? else { break };
             match self.step(partition, &segment, cursor, max_bytes)? {
                 Step::Lent(batch) => return Ok(Attempt::Batch(batch)),
-                Step::Wait(extent) => return Ok(Attempt::Wait(extent)),
+                Step::Wait(extent) => {
+                    cursor.waited = true;
+                    return Ok(Attempt::Wait(extent));
+                }
                 Step::On => {}
             }
         }
@@ -120,10 +130,15 @@ impl Lender {
                 Found::Wait(extent) => return Ok(Step::Wait(extent)),
             },
         };
-        match resident(segment, mark.position, limit.position) {
-            Some((block, end)) => self.lend(partition, cursor, &mark, &block, end, max),
-            None => self.step_cold(partition, cursor, &mark, limit, max),
+        let (step, from) = match resident(segment, mark.position, limit.position) {
+            Some((block, end)) => (self.lend(partition, cursor, &mark, &block, end, max)?, ReadFrom::Appenders),
+            None => (self.step_cold(partition, cursor, &mark, limit, max)?, ReadFrom::Cache),
+        };
+        if let Step::Lent(batch) = &step {
+            let from = if std::mem::take(&mut cursor.waited) { ReadFrom::Device } else { from };
+            partition.reads().count(from, batch.size() as u64);
         }
+        Ok(step)
     }
 
     /// A frame boundary at or before the frame that holds `offset`.

@@ -83,6 +83,8 @@ pub(crate) struct Recovered {
     pub partitions: BTreeMap<PartitionId, RecoveredPartition>,
     /// Journals in which durable writes cannot be read. The partitions that these are known to have held are damaged.
     pub damaged_journals: Vec<DamagedJournal>,
+    /// Partitions that were being written, whose ends were found by reading.
+    pub tails: usize,
     /// How often each outcome was met.
     #[cfg(any(test, feature = "sim"))]
     pub rows: Rows,
@@ -140,6 +142,7 @@ fn recover_counted(
         set,
         partitions,
         damaged_journals: replay.damaged_journals,
+        tails: usize::try_from(rows.of(Row::TornTail)).unwrap_or(usize::MAX),
         #[cfg(any(test, feature = "sim"))]
         rows: rows.clone(),
     })

@@ -146,6 +146,10 @@ impl Shard {
         );
         w.failed = Some(failed.clone());
         w.tail.fail(failed.clone());
+        let partition = w.tail.partition();
+        // Before whoever waits is told: who is woken finds it in the queue.
+        self.tell_failed(partition, &failed);
+        let w = &mut self.writers[writer];
         w.tail.watermark().fail(failed);
         let numbers: Vec<u32> = w.segments.iter().flat_map(|s| s.journals()).collect();
         self.keep_journals(&numbers);

@@ -102,7 +102,7 @@ impl Shard {
         let w = &mut self.writers[writer];
         let durable = w.is_durable();
         let segment = &mut w.segments[at];
-        let from = segment.issued;
+        let (from, journalled) = (segment.issued, segment.submitted);
         let generation = segment.segment.generation;
         let mut ops = Vec::new();
         let mut position = from;
@@ -125,7 +125,8 @@ impl Shard {
         segment.dirty |= !durable;
         self.bytes_since_checkpoint += end - from;
         for op in ops {
-            self.issue(Purpose::Segment { writer, generation, flight }, op, out);
+            let destaged = journalled.saturating_sub(op.position).min(op.size as u64);
+            self.issue(Purpose::Segment { writer, generation, flight, destaged }, op, out);
         }
     }
 

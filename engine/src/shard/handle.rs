@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::buffer::Block;
 use crate::error::{Error, Result};
+use crate::events::{EventKind, Events};
 use crate::ids::PartitionId;
 use crate::segment::Segment;
+use crate::shard::counts::ShardCounts;
 use crate::tail::Tail;
 
 /// Wakes the thread or task that drives a shard.
@@ -47,11 +49,32 @@ pub(crate) struct ShardHandle {
     /// Nobody takes messages out any more, and why.
     failed: OnceLock<Error>,
     waker: Mutex<Option<Arc<dyn Wake>>>,
+    counts: ShardCounts,
+    /// Whoever wants to know what happens.
+    events: Option<Events>,
 }
 
 impl ShardHandle {
-    pub(crate) fn new() -> ShardHandle {
-        ShardHandle { inbox: Mutex::new(VecDeque::new()), failed: OnceLock::new(), waker: Mutex::new(None) }
+    pub(crate) fn new(events: Option<Events>) -> ShardHandle {
+        ShardHandle {
+            inbox: Mutex::new(VecDeque::new()),
+            failed: OnceLock::new(),
+            waker: Mutex::new(None),
+            counts: ShardCounts::default(),
+            events,
+        }
+    }
+
+    /// Something has happened, to a partition of this shard or to the shard itself.
+    pub(crate) fn raise(&self, event: impl FnOnce(&Events) -> EventKind) {
+        if let Some(events) = &self.events {
+            events.raise(event(events));
+        }
+    }
+
+    /// What the shard has done. It alone raises them.
+    pub(crate) fn counts(&self) -> &ShardCounts {
+        &self.counts
     }
 
     /// Says whom [`send`](ShardHandle::send) wakes. Without one (simulation), the shard is driven anyway.
@@ -138,7 +161,7 @@ mod tests {
                 done: Box::new(move |result| sender.send(result).expect("the test listens")),
             })
         };
-        let handle = ShardHandle::new();
+        let handle = ShardHandle::new(None);
         handle.send(read());
         handle.fail(&closed());
         handle.send(read());

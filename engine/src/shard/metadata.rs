@@ -73,6 +73,11 @@ impl Shard {
         if let Asked::Prepare { writer, .. } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
             self.writers[writer].under_way -= 1;
         }
+        if let Err(error) = &response.result
+            && !matches!(asked, Asked::OpenForRead { .. } | Asked::JournalFile)
+        {
+            self.tell_metadata_refused(error);
+        }
         match (asked, response.result) {
             (Asked::Prepare { writer, size }, result) => self.prepared(writer, size, result, out),
             (Asked::Activate { writer, generation }, result) => self.activated(writer, generation, result),
@@ -91,7 +96,8 @@ impl Shard {
                 self.journal.add_file(number, file, size);
             }
             // Without a file the journal stays as it is; small ranges go to their segments.
-            (Asked::JournalFile, _) => {}
+            (Asked::JournalFile, Err(error)) => self.tell_no_journal(&error),
+            (Asked::JournalFile, Ok(_)) => {}
             (Asked::KeepJournalFile { number }, Ok(_)) => {
                 self.journal.remove_file(number);
                 self.journal_asked = self.journal_asked.saturating_sub(1);
@@ -124,7 +130,10 @@ impl Shard {
         w.preparing = false;
         let first = self.config.first_segment;
         match &result {
-            Ok(_) => w.next_size = (w.next_size * GROWTH).min(self.config.largest_segment).max(w.next_size),
+            Ok(_) => {
+                self.told_no_space = false;
+                w.next_size = (w.next_size * GROWTH).min(self.config.largest_segment).max(w.next_size);
+            }
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 // A smaller one may still have room; and when there is space again, growth begins anew.
                 w.next_size = first;
@@ -132,6 +141,8 @@ impl Shard {
                     self.enqueue(writer);
                     return;
                 }
+                let partition = w.tail.partition();
+                self.tell_no_space(partition, error);
             }
             Err(_) => {}
         }
@@ -278,7 +289,10 @@ impl Shard {
                 let message = "the answer to the opening of a segment is another's";
                 (request.done)(Err(Error::new(ErrorKind::Panic, message)));
             }
-            Err(error) => (request.done)(Err(error)),
+            Err(error) => {
+                self.tell_not_opened(request.segment.partition, request.segment.sequence, &error);
+                (request.done)(Err(error));
+            }
         }
     }
 

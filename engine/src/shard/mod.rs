@@ -6,6 +6,8 @@
 
 mod acknowledge;
 mod checkpoint;
+mod counts;
+mod events;
 mod flush;
 mod handle;
 mod journalling;
@@ -17,6 +19,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use counts::Latency;
 pub(crate) use handle::{Message, ReadRequest, ShardHandle, Wake};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -30,6 +33,7 @@ use crate::journal::{Journal, JournalIdentity, Range};
 use crate::manifest::{MetaRequest, MetaResponse};
 use crate::segment::Segment;
 use crate::sim::bugs::{self, Bug};
+use counts::{Counted, WriteTo};
 use metadata::Asked;
 use reads::Reads;
 use writer::Writer;
@@ -68,10 +72,24 @@ pub(crate) struct Outbox {
 
 /// What an operation in flight is for.
 enum Purpose {
-    Segment { writer: usize, generation: Generation, flight: u64 },
-    Sync { writer: usize, generation: Generation },
-    Journal { write: u64, block: Arc<Block> },
-    Read { read: usize },
+    Segment {
+        writer: usize,
+        generation: Generation,
+        flight: u64,
+        /// Bytes of it that are in the journal already.
+        destaged: u64,
+    },
+    Sync {
+        writer: usize,
+        generation: Generation,
+    },
+    Journal {
+        write: u64,
+        block: Arc<Block>,
+    },
+    Read {
+        read: usize,
+    },
 }
 
 /// See the module.
@@ -113,8 +131,10 @@ pub(crate) struct Shard {
     next_ticket: u64,
 
     in_flight: InFlight,
-    purposes: Vec<Option<Purpose>>,
+    purposes: Vec<Option<(Purpose, Counted)>>,
     free_purposes: Vec<usize>,
+    /// When the durable writes were decided on that were answered since the last turn. ns.
+    answered: Vec<u64>,
     /// The rests of short transfers.
     resumed: Vec<Op>,
     /// Answers of the metadata thread, for the next turn.
@@ -123,6 +143,9 @@ pub(crate) struct Shard {
     waiting: VecDeque<Op>,
     next_flight: u64,
     closing: bool,
+    /// It was told that there is no space, or no journal.
+    told_no_space: bool,
+    told_no_journal: bool,
     stopping: Vec<metadata::Stopping>,
 }
 
@@ -154,11 +177,14 @@ impl Shard {
             in_flight: InFlight::new(config.depth),
             purposes: Vec::new(),
             free_purposes: Vec::new(),
+            answered: Vec::new(),
             resumed: Vec::new(),
             answers: Vec::new(),
             waiting: VecDeque::new(),
             next_flight: 0,
             closing: false,
+            told_no_space: false,
+            told_no_journal: false,
             stopping: Vec::new(),
             config,
         }
@@ -172,6 +198,9 @@ impl Shard {
     /// Takes in what arrived, and says what to do. Call again after anything else arrives, or at the deadline.
     pub(crate) fn turn(&mut self, now: u64, out: &mut Outbox) {
         self.now = now;
+        for since in self.answered.drain(..) {
+            self.handle.counts().durable_writes.record(now.saturating_sub(since));
+        }
         out.ops.append(&mut self.resumed);
         self.take_answers(out);
         self.take_messages(out);
@@ -265,13 +294,17 @@ impl Shard {
             Progress::Resume(rest) => self.resumed.push(rest),
             Progress::Done { token, missing } => {
                 let slot = usize::try_from(token).expect("tokens are slot numbers");
-                let purpose = self.purposes[slot].take().expect("an operation in flight has a purpose");
+                let (purpose, counted) = self.purposes[slot].take().expect("an operation in flight has a purpose");
                 self.free_purposes.push(slot);
+                self.count(counted, &missing);
+                if let Err(error) = &missing {
+                    self.tell_refused(&purpose, counted.kind, error);
+                }
                 if let Purpose::Segment { writer, .. } | Purpose::Sync { writer, .. } = purpose {
                     self.writers[writer].under_way -= 1;
                 }
                 match purpose {
-                    Purpose::Segment { writer, generation, flight } => {
+                    Purpose::Segment { writer, generation, flight, .. } => {
                         self.segment_written(writer, generation, flight, missing.map(|_| ()));
                     }
                     Purpose::Sync { writer, generation } => {
@@ -284,6 +317,20 @@ impl Shard {
         }
     }
 
+    /// Counts an operation that is over.
+    fn count(&mut self, operation: Counted, missing: &std::io::Result<usize>) {
+        let counts = self.handle.counts();
+        counts.queued(self.in_flight.len() + self.waiting.len());
+        match missing {
+            Ok(missing) => counts.done(operation, *missing as u64),
+            Err(_) => counts.errors.add_alone(1),
+        }
+        // A turn follows, and brings the time.
+        if missing.is_ok() && operation.is_durable() {
+            self.answered.push(operation.since);
+        }
+    }
+
     fn issue(&mut self, purpose: Purpose, op: Op, out: &mut Outbox) {
         let slot = self.free_purposes.pop().unwrap_or_else(|| {
             self.purposes.push(None);
@@ -292,8 +339,14 @@ impl Shard {
         if let Purpose::Segment { writer, .. } | Purpose::Sync { writer, .. } = purpose {
             self.writers[writer].under_way += 1;
         }
-        self.purposes[slot] = Some(purpose);
+        let to = match purpose {
+            Purpose::Segment { destaged, .. } => WriteTo::Segment { destaged },
+            _ => WriteTo::Journal,
+        };
+        let counted = Counted { kind: op.kind, size: op.size as u64, since: self.now, to };
+        self.purposes[slot] = Some((purpose, counted));
         self.waiting.push_back(Op { token: slot as u64, ..op });
+        self.handle.counts().queued(self.in_flight.len() + self.waiting.len());
         self.issue_waiting(out);
     }
 

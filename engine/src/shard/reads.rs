@@ -23,6 +23,11 @@ impl Reads {
         slot
     }
 
+    /// The read in a slot.
+    pub(super) fn of(&self, slot: usize) -> &ReadRequest {
+        self.slots[slot].as_ref().expect("a read under way has its request")
+    }
+
     fn take(&mut self, slot: usize) -> ReadRequest {
         self.free.push(slot);
         self.slots[slot].take().expect("a read under way has its request")

@@ -7,6 +7,7 @@ use super::*;
 use crate::buffer::{Budget, HeapMemory, Pool, Share};
 use crate::durability::Durability;
 use crate::error::Result;
+use crate::events::{EventKind, Events, Fallback};
 use crate::format::plan::Plan;
 use crate::format::record::Record;
 use crate::ids::TopicId;
@@ -45,6 +46,14 @@ struct Rig {
     /// Fails operations on files whose name says so.
     failing: Option<&'static str>,
     by_file: Vec<(usize, String)>,
+    /// Some transfers move a sector, or are interrupted.
+    short: bool,
+    /// What was moved, by the directory of the file, and how often something failed for good.
+    moved: BTreeMap<String, u64>,
+    failed: u64,
+    events: Events,
+    /// What the metadata thread answers instead.
+    refused: Option<(fn(&MetaOrder) -> bool, Error)>,
 }
 
 impl Rig {
@@ -58,7 +67,8 @@ impl Rig {
             .map(|_| Block::take(&pool, Share::Reserve, Generation(0), 0, 64 << 10).expect("a reserve"))
             .collect();
         let keeper = Arc::new(Keeper(Mutex::new(Vec::new())));
-        let handle = Arc::new(ShardHandle::new());
+        let events = Events::new(Arc::new(TestEnvironment::default()));
+        let handle = Arc::new(ShardHandle::new(Some(events.clone())));
         let config = ShardConfig {
             identity: JournalIdentity { store: 7, set: 8, shard: 0 },
             journal_files: 3,
@@ -88,6 +98,11 @@ impl Rig {
             kept: Vec::new(),
             failing: None,
             by_file: Vec::new(),
+            short: false,
+            moved: BTreeMap::new(),
+            failed: 0,
+            events,
+            refused: None,
         }
     }
 
@@ -119,6 +134,10 @@ impl Rig {
     }
 
     fn meta(&mut self, request: MetaRequest) {
+        if let Some((_, error)) = self.refused.as_ref().filter(|(refuses, _)| refuses(&request.order)) {
+            let result = Err(error.clone());
+            return self.shard.meta_done(MetaResponse { ticket: request.ticket, result });
+        }
         let done = match request.order {
             MetaOrder::PrepareSegment { size, .. } => {
                 self.generation += 1;
@@ -166,9 +185,18 @@ impl Rig {
         }
         if !self.ops.is_empty() && self.random(4) > 0 {
             let at = self.random(self.ops.len() as u64) as usize;
-            let op = self.ops.remove(at).expect("an index below the length");
+            let mut op = self.ops.remove(at).expect("an index below the length");
             let fails = self.failing.is_some_and(|part| self.name(&op.file).contains(part));
-            let result = if fails { Err(std::io::Error::from_raw_os_error(libc::EIO)) } else { op.run() };
+            let how = if self.short { self.random(4) } else { 0 };
+            op.size = if how == 1 { op.size.min(4096) } else { op.size };
+            let result = match how {
+                _ if fails => Err(std::io::Error::from_raw_os_error(libc::EIO)),
+                2 => Err(std::io::Error::from_raw_os_error(libc::EINTR)),
+                _ => op.run(),
+            };
+            let directory = self.name(&op.file).split('/').next().expect("a path").to_owned();
+            *self.moved.entry(directory).or_default() += *result.as_ref().unwrap_or(&0) as u64;
+            self.failed += u64::from(fails);
             self.shard.complete(Completion { token: op.token, result });
         }
     }
@@ -359,4 +387,156 @@ fn a_quiet_partition_is_written_testified_and_gives_its_memory_back() {
     let segment = tail.active()[0].clone();
     assert_eq!(segment.device_end(), segment.published().position);
     assert!(rig.checkpoints > 0 || rig.shard.journal.next_lsn() > 1, "its durable offset is on the device");
+}
+
+/// What came in pieces, or was interrupted, is counted once; what failed is not counted as written.
+#[test]
+fn counts_are_those_of_whole_operations() {
+    for seed in 1..20 {
+        let mut rig = Rig::new(seed);
+        rig.short = true;
+        let tails: Vec<_> = (0..3).map(|p| rig.tail(p)).collect();
+        for round in 0..200 {
+            let size = if rig.random(8) == 0 { rig.random(300_000) } else { rig.random(300) };
+            // A prefix: of all files that have it, the segment of the last partition fails.
+            rig.failing = (round == 150).then_some("segments/1");
+            let _refused_after_the_failure = rig.append(&tails[round % 3], size as usize);
+            for _ in 0..rig.random(6) {
+                rig.step();
+            }
+        }
+        rig.failing = None;
+        rig.settle();
+        let counts = rig.handle.counts();
+        let (journal, segments) = (counts.journal.get(), counts.direct.get() + counts.destaged.get());
+        assert_eq!(counts.errors.get(), rig.failed, "seed {seed}");
+        assert_eq!(Some(&journal), rig.moved.get("journal"), "seed {seed}");
+        // An operation that moved a part and then failed is an error, not a write.
+        let moved = rig.moved["segments"];
+        assert!(segments == moved || (rig.failed > 0 && segments < moved), "seed {seed}: {segments} of {moved}");
+        assert!(counts.destaged.get() <= journal, "seed {seed}: what is destaged was in the journal");
+        assert_eq!(counts.queue.get(), 0, "seed {seed}: at rest");
+        assert!((1..=64).contains(&counts.queue_most.get()), "seed {seed}");
+        let latency = counts.durable_writes.totals();
+        assert!(latency.buckets.iter().sum::<u64>() > 0 && latency.sum > 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_goes_straight_to_its_segment_is_told_from_what_was_in_the_journal() {
+    let mut rig = Rig::new(5);
+    let tail = rig.tail(0);
+    rig.append(&tail, 100).expect("an append");
+    rig.settle();
+    let counts = Arc::clone(&rig.handle);
+    let counts = counts.counts();
+    // Before there is a journal, and while it is alone, an append may go either way; from here on it is known.
+    let direct = counts.direct.get();
+    for _ in 0..20 {
+        rig.append(&tail, 100).expect("an append");
+        rig.settle();
+    }
+    assert_eq!(counts.direct.get(), direct, "small appends go through the journal");
+    let before = counts.destaged.get();
+    rig.append(&tail, 100_000).expect("an append");
+    rig.settle();
+    assert!(counts.direct.get() - direct >= 100_000, "a large one does not");
+    assert!(counts.destaged.get() > before, "and takes what lay before it in its sectors along");
+}
+
+fn told(rig: &Rig) -> Vec<EventKind> {
+    std::iter::from_fn(|| rig.events.try_next()).map(|event| event.kind).collect()
+}
+
+#[test]
+fn a_failed_write_is_told_with_its_file_and_then_its_partition() {
+    let mut rig = Rig::new(7);
+    rig.events.name(TopicId(1), &Arc::from("orders"));
+    let tail = rig.tail(2);
+    rig.append(&tail, 100).expect("an append");
+    rig.settle();
+    assert!(told(&rig).is_empty(), "nothing to tell while all is well");
+    rig.failing = Some("segments/1");
+    let _refused = (0..20).find_map(|_| rig.append(&tail, 100_000).err());
+    rig.settle();
+    let told = told(&rig);
+    let [EventKind::IoError { operation: "write", file, error, .. }, rest @ ..] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(file, "segments/00000001/00002-00000001.segment");
+    assert_eq!(error.os_code(), Some(libc::EIO));
+    let failed: Vec<_> = rest.iter().filter(|kind| !matches!(kind, EventKind::IoError { .. })).collect();
+    let [EventKind::PartitionFailed { topic, partition: 2, error, .. }] = &failed[..] else { panic!("{told:?}") };
+    assert_eq!((topic.as_str(), error.kind()), ("orders", ErrorKind::PartitionFailed));
+}
+
+#[test]
+fn a_failing_journal_is_told_and_fails_no_partition() {
+    let mut rig = Rig::new(9);
+    let tail = rig.tail(0);
+    for _ in 0..20 {
+        rig.append(&tail, 100).expect("an append");
+        rig.settle();
+    }
+    rig.failing = Some("journal/");
+    rig.append(&tail, 100).expect("an append");
+    rig.settle();
+    let told = told(&rig);
+    assert!(!told.is_empty());
+    for kind in &told {
+        let EventKind::IoError { operation: "write", file, .. } = kind else { panic!("{told:?}") };
+        assert!(file.starts_with("journal/") && file.ends_with(".journal"), "{file}");
+    }
+}
+
+#[test]
+fn want_of_space_is_told_once_until_there_is_some() {
+    let mut rig = Rig::new(11);
+    let tails: Vec<_> = (0..3).map(|partition| rig.tail(partition)).collect();
+    let full = Error::new(ErrorKind::NoSpace, "no space");
+    for _ in 0..2 {
+        rig.refused = Some((|order| matches!(order, MetaOrder::PrepareSegment { .. }), full.clone()));
+        for tail in &tails {
+            // Larger than what is left of any segment that is there.
+            let refused = rig.append(tail, 6 << 20).expect_err("there is no space");
+            assert_eq!(refused.kind(), ErrorKind::NoSpace);
+            rig.settle();
+        }
+        let told = told(&rig);
+        let [EventKind::NoSpace { partition: 0, .. }] = &told[..] else { panic!("{told:?}") };
+        rig.refused = None;
+        // What was asked for while there was none is answered first.
+        let again = (0..3).find(|_| rig.append(&tails[0], 6 << 20).is_ok());
+        assert!(again.is_some(), "there is space again");
+        rig.settle();
+    }
+    assert!(told(&rig).is_empty());
+}
+
+#[test]
+fn a_journal_that_cannot_be_made_is_told_once() {
+    let mut rig = Rig::new(13);
+    let full = Error::new(ErrorKind::NoSpace, "no space");
+    rig.refused = Some((|order| matches!(order, MetaOrder::PrepareJournalFile), full));
+    let tail = rig.tail(0);
+    for _ in 0..10 {
+        rig.append(&tail, 100).expect("it goes to its segment");
+        rig.settle();
+    }
+    let told = told(&rig);
+    let [EventKind::Fallback { what: Fallback::NoJournal, reason, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(reason, "no space");
+}
+
+#[test]
+fn a_refused_change_of_the_manifest_is_told() {
+    let mut rig = Rig::new(15);
+    let broken = Error::os("writing the manifest's log", &std::io::Error::from_raw_os_error(libc::EIO));
+    rig.refused = Some((|order| matches!(order, MetaOrder::ActivateSegment { .. }), broken));
+    let tail = rig.tail(0);
+    rig.append(&tail, 100).expect("it is in memory");
+    rig.settle();
+    let told = told(&rig);
+    let [EventKind::IoError { operation: "metadata", error, .. }, EventKind::PartitionFailed { .. }] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(error.os_code(), Some(libc::EIO));
 }

@@ -202,7 +202,7 @@ impl Incarnation {
         let shards = (0..shards)
             .map(|at| {
                 let staging = || Block::take(&pool, Share::Reserve, Generation(0), 0, STAGING);
-                let handle = Arc::new(ShardHandle::new());
+                let handle = Arc::new(ShardHandle::new(None));
                 let config = ShardConfig {
                     identity: JournalIdentity { store, set, shard: at as u32 },
                     journal_files: setting.journal_files,

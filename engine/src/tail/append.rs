@@ -1,6 +1,7 @@
 //! Small appends: whole, under the lock.
 
 use super::Tail;
+use super::counts::Batch;
 use super::place::Frame;
 use super::room::Refusal;
 use super::tail::Appended;
@@ -35,6 +36,7 @@ impl Tail {
         current.advance(size, &stamp, plan.newest(time));
         state.next_offset = stamp.base_offset + u64::from(count);
         state.last_time = time;
+        self.counts.count(Batch { records: count, bytes: plan.payload() });
         let end = current.prefix(state.next_offset);
         let generation = current.segment.generation;
         let heard = end.position < state.heard;
@@ -50,15 +52,18 @@ impl Tail {
         Ok(Appended { base_offset: stamp.base_offset, count, append_time: time, generation, end, heard })
     }
 
-    /// Under the append lock: a reservation is complete.
+    /// Under the append lock: a reservation is complete; with the batch, or without one.
     ///
     /// After a failure nothing is published any more: whoever waited has been told that it failed, and what readers
     /// see must not grow either. A tail that is merely closed is not failed: the shard that closes waits for what is
     /// under way.
-    pub(super) fn complete(&self, number: u64) -> Completed {
+    pub(super) fn complete(&self, number: u64, batch: Option<Batch>) -> Completed {
         let mut guard = self.state.lock();
         if guard.failed.as_ref().is_some_and(|error| error.kind() != ErrorKind::Closed) {
             return Completed::default();
+        }
+        if let Some(batch) = batch {
+            self.counts.count(batch);
         }
         let published = guard.slots.complete(number);
         let end = guard.current.as_ref().map_or(u64::MAX, |current| current.position);

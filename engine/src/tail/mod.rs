@@ -1,6 +1,7 @@
 //! The growing end of a partition: where appends are claimed, copied, published and waited for.
 
 mod append;
+mod counts;
 mod place;
 mod reservation;
 mod room;
@@ -15,6 +16,7 @@ mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub(crate) use counts::AppendTotals;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use reservation::Claim;
 pub(crate) use room::{Refusal, SegmentWish};

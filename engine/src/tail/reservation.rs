@@ -1,6 +1,7 @@
 //! Large appends: claimed under the lock, filled outside it, published through a slot.
 
 use super::append::end_of;
+use super::counts::Batch;
 use super::place::Frame;
 use super::room::Refusal;
 use super::tail::{Appended, Tail};
@@ -20,6 +21,8 @@ pub(crate) struct Claim {
     place: Place,
     size: usize,
     count: u16,
+    /// Bytes of keys, values and headers.
+    payload: u32,
     stamp: Stamp,
     slot: u64,
     /// Known once the body has been written.
@@ -71,7 +74,10 @@ impl Tail {
         state.next_offset = stamp.base_offset + u64::from(count);
         state.last_time = time;
         let slot = state.slots.reserve(&current.segment, current.prefix(state.next_offset));
-        Ok(Reservation { tail: self, claim: Some(Claim { block, place, size, count, stamp, slot, fields: None }) })
+        Ok(Reservation {
+            tail: self,
+            claim: Some(Claim { block, place, size, count, payload: plan.payload(), stamp, slot, fields: None }),
+        })
     }
 
     #[cfg(any(test, feature = "sim"))]
@@ -81,8 +87,8 @@ impl Tail {
     }
 
     /// Whether the shard looks by itself.
-    fn publish(&self, slot: u64) -> bool {
-        let completed = self.complete(slot);
+    fn publish(&self, slot: u64, batch: Option<Batch>) -> bool {
+        let completed = self.complete(slot, batch);
         if let Some((published, event)) = completed.published {
             self.watermark.mark(Durability::LoseOnKill).waiters().wake(published);
             self.room.wake(event);
@@ -119,7 +125,8 @@ impl Reservation<'_> {
         let mut claim = self.claim.take().expect("it was just looked at");
         let place = claim.place;
         frame::seal(claim.bytes_mut(), &place, &fields);
-        let heard = self.tail.publish(claim.slot);
+        let batch = Batch { records: claim.count, bytes: claim.payload };
+        let heard = self.tail.publish(claim.slot, Some(batch));
         claim.appended(heard)
     }
 
@@ -135,7 +142,7 @@ impl Drop for Reservation<'_> {
         if let Some(mut claim) = self.claim.take() {
             let Claim { place, count, stamp, slot, .. } = claim;
             frame::void(claim.bytes_mut(), &place, count, &stamp);
-            self.tail.publish(slot);
+            self.tail.publish(slot, None);
             self.tail.announce_unattended();
         }
     }

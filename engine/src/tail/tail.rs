@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::counts::{AppendTotals, Counts};
 use super::room::SegmentWish;
 use super::slots::Slots;
 use super::state::{BlockSize, State};
@@ -56,6 +57,8 @@ pub(crate) struct Tail {
     pub(super) active: Swap<Vec<Arc<Segment>>>,
     pub(super) watermark: Watermark,
     pub(super) state: AppendLock<State>,
+    /// Raised under the append lock.
+    pub(super) counts: Counts,
     /// Bytes that the next segment must hold; 0: none is wished for. Written under the append lock.
     pub(super) wish: AtomicU64,
     announced: AtomicBool,
@@ -89,6 +92,7 @@ impl Tail {
                 block_size: BlockSize::smallest(),
                 failed: None,
             }),
+            counts: Counts::default(),
             wish: AtomicU64::new(0),
             announced: AtomicBool::new(false),
             durable_wanted: AtomicU64::new(0),
@@ -113,6 +117,11 @@ impl Tail {
 
     pub(crate) fn watermark(&self) -> &Watermark {
         &self.watermark
+    }
+
+    /// What was appended since the tail was made.
+    pub(crate) fn appended(&self) -> AppendTotals {
+        self.counts.totals()
     }
 
     /// Segments that are not sealed yet, oldest first. All but the last are closed.

@@ -8,9 +8,11 @@ mod slots;
 mod state;
 #[allow(clippy::module_inception, reason = "the noun of this level")]
 mod topic;
+mod totals;
 
 pub use describe::{PartitionDescription, TopicDescription};
 pub use dump::FrameInfo;
 pub use options::TopicOptions;
 pub(crate) use state::{Common, Metadata, TopicState};
 pub use topic::Topic;
+pub(crate) use totals::Totals;

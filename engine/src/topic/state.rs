@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 
 use super::describe::{PartitionDescription, TopicDescription};
 use super::slots::Slots;
+use super::totals::Totals;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Events;
 use crate::gate::Gate;
 use crate::ids::{PartitionId, TopicId};
 use crate::io::Environment;
@@ -13,7 +15,7 @@ use crate::manifest::{MetaDone, MetaOrder};
 use crate::partition::{Partition, PartitionStart};
 use crate::producer::RoundRobin;
 use crate::reader::Lender;
-use crate::segment::{Chain, SEGMENT_DATA_START};
+use crate::segment::Chain;
 use crate::shard::{Message, ShardHandle};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, WaitQueue};
 use crate::tail::{Tail, TailStart};
@@ -30,6 +32,9 @@ pub(crate) struct Common {
     pub(crate) lender: Arc<Lender>,
     pub(crate) shards: Vec<Arc<ShardHandle>>,
     pub(crate) metadata: OnceLock<Box<dyn Metadata>>,
+    /// Of topics that were deleted. Held while one leaves the others, so that whoever adds all up counts it once.
+    pub(crate) deleted: Mutex<Totals>,
+    pub(crate) events: Events,
 }
 
 impl Common {
@@ -68,9 +73,11 @@ impl TopicState {
         partitions: u32,
         common: &Arc<Common>,
     ) -> TopicState {
+        let name = name.into();
+        common.events.name(id, &name);
         TopicState {
             id,
-            name: name.into(),
+            name,
             durability,
             turns: RoundRobin::default(),
             common: Arc::clone(common),
@@ -146,6 +153,11 @@ impl TopicState {
         assert!(fresh, "recovery names each partition once, before anybody uses it");
     }
 
+    /// A partition, if it has been used.
+    pub(crate) fn known(&self, index: u32) -> Option<&Arc<Partition>> {
+        self.slots.get(index).and_then(OnceLock::get)
+    }
+
     /// The partitions that have been used.
     pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
         self.slots.iter().filter_map(|slot| slot.get().map(Arc::clone)).collect()
@@ -184,6 +196,7 @@ impl TopicState {
         }
         self.common.order(MetaOrder::DeleteTopic { topic: self.id })?;
         self.for_each_shard(&used, |shard, ids| shard.send(Message::Forget(ids)));
+        self.common.events.forget(self.id);
         Ok(())
     }
 
@@ -240,7 +253,7 @@ fn describe(partition: &Partition, empty: PartitionDescription) -> PartitionDesc
     PartitionDescription {
         log_start: partition.log_start(),
         high_watermark: partition.watermark().high(),
-        size: segments.iter().map(|segment| segment.published().position - SEGMENT_DATA_START).sum(),
+        size: partition.size(),
         segments: u32::try_from(segments.len()).unwrap_or(u32::MAX),
         damaged: partition.damaged().iter().map(|range| partition.damage(range.start, range.end)).collect(),
         failed: partition.watermark().failure().map(|error| error.message().to_owned()),

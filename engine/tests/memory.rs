@@ -63,7 +63,13 @@ for_each_runtime! {
             }
         }
         let position = reader.offset();
+        let refused = reader.next(VALUE, Some(Duration::ZERO)).expect_err("all of it is still held");
+        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
         held.clear();
+        // Whoever was refused goes on with what was given back.
+        let batch = reader.next(VALUE, Some(LONG)).expect("the readers' part is free again");
+        assert_eq!(batch.iter().next().expect("not empty").offset, position);
+        drop(batch);
         let rest = read_all(&source, 0, position, 1 << 20);
         assert_eq!(rest.len() as u64, 2000 - position);
         assert_eq!(derived.describe().expect("described").partitions[0].high_watermark, appended);

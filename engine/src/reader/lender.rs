@@ -26,6 +26,8 @@ pub(crate) struct Cursor {
     pub(super) waited: bool,
     /// A read into the reserve, for this cursor alone.
     pub(super) private: Option<Arc<Extent>>,
+    /// Nothing could be lent out of that: the next try looks first whether there is memory to lend again.
+    pub(super) refused: bool,
 }
 
 /// A frame boundary at or before the cursor's offset.
@@ -192,8 +194,10 @@ impl Lender {
                 Some(pin) => Some(Batch::pinned(pin, at, &span, segment.base_offset, cursor.offset)),
                 None => {
                     span = walk::span(bytes, segment.base_offset, cursor.offset, max.min(COPY_MAX));
-                    let copied =
-                        self.copies.copy(&bytes[span.at..span.at + span.size]).ok_or_else(|| full(partition))?;
+                    let Some(copied) = self.copies.copy(&bytes[span.at..span.at + span.size]) else {
+                        cursor.refused = true;
+                        return Err(full(partition));
+                    };
                     Some(Batch::copied(copied, &span, segment.base_offset, cursor.offset))
                 }
             };

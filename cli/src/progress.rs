@@ -1,7 +1,5 @@
 //! How far an import is, for a person who waits. Draws on standard error, and only on a terminal.
 
-use std::time::Duration;
-
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar where the total is known, otherwise a count.
@@ -21,7 +19,6 @@ impl Progress {
         };
         let style = ProgressStyle::with_template(template).expect("the template is well formed");
         bar.set_style(style);
-        bar.enable_steady_tick(Duration::from_millis(200));
         Progress { bar }
     }
 

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{LONG, open, pattern, read_all, topic};
-use thalweg::{Batch, ErrorKind, Record, Start, Target, Topic, TopicOptions};
+use thalweg::{Batch, Durability, ErrorKind, Record, Start, Target, Topic, TopicOptions};
 
 const VALUE: usize = 100 << 10;
 
@@ -128,6 +128,28 @@ for_each_runtime! {
             .collect();
         for thread in threads {
             assert_eq!(thread.join().expect("no panic"), 1000);
+        }
+    }
+
+    fn a_reader_in_order_is_never_out_of_range(runtime: Runtime) {
+        const RECORDS: u64 = 200_000;
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        for durability in [Durability::LoseOnKill, Durability::LoseOnPowerCut, Durability::Durable] {
+            let name = format!("{durability:?}");
+            let topic = engine.create_topic(&name, TopicOptions::default().durability(durability)).expect("a topic");
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for _ in 0..RECORDS {
+                        let record = [Record::new("x")];
+                        let _ticket = topic.submit(Target::Partition(0), &record, Default::default()).expect("appended");
+                    }
+                });
+                let mut reader = topic.reader(0, Start::Earliest).expect("a reader");
+                while reader.offset() < RECORDS {
+                    reader.next(1 << 16, Some(LONG)).expect("there was more, or there will be");
+                }
+            });
         }
     }
 

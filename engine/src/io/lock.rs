@@ -20,6 +20,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct StoreLock {
     fd: GuardedFd,
+    /// The store's directory, locked as well: whoever removes the lock's file does not let a second owner in.
+    directory: GuardedFd,
     /// None for one that is shared.
     _claim: Option<StoreClaim>,
 }
@@ -47,6 +49,7 @@ impl StoreLock {
     fn take(disk: &OsDisk, patience: Duration, mode: Mode) -> Result<StoreLock> {
         let begin = Instant::now();
         let mut pause = Duration::from_millis(2);
+        let mut removed = false;
         loop {
             let cannot = |e: io::Error| Error::os(format_args!("cannot lock the store {}", disk.path().display()), &e);
             let fd = GuardedFd::open(|| open_lock_file(disk, mode)).map_err(cannot)?;
@@ -59,10 +62,15 @@ impl StoreLock {
             // SAFETY: no memory is handed over.
             match check(unsafe { libc::flock(fd.raw(), how | libc::LOCK_NB) }) {
                 Ok(_) if still_named(disk, store) => {
-                    if mode == Mode::Own {
-                        write_holder(fd.raw());
+                    let open = || disk.open_fd("", libc::O_RDONLY | libc::O_DIRECTORY);
+                    let directory = GuardedFd::open(open).map_err(cannot)?;
+                    removed = !lock_directory(directory.raw(), how);
+                    if !removed {
+                        if mode == Mode::Own {
+                            write_holder(fd.raw());
+                        }
+                        return Ok(StoreLock { fd, directory, _claim: claim.flatten() });
                     }
-                    return Ok(StoreLock { fd, _claim: claim.flatten() });
                 }
                 // Somebody replaced the file: the lock is on one that no other engine would see.
                 Ok(_) => {}
@@ -70,6 +78,9 @@ impl StoreLock {
                 Err(e) => return Err(cannot(e)),
             }
             if begin.elapsed() >= patience {
+                if removed {
+                    return Err(held(disk, &format!("an engine whose file {NAME} was removed or replaced")));
+                }
                 let by = readers(fd.raw(), store).unwrap_or_else(|| holder(fd.raw()));
                 return Err(held(disk, &by));
             }
@@ -89,7 +100,10 @@ impl StoreLock {
     pub(crate) fn release(self) {
         if !self.fd.forked() {
             // SAFETY: no memory is handed over. In a child the descriptor is no longer ours; in the parent it is.
-            unsafe { libc::flock(self.fd.raw(), libc::LOCK_UN) };
+            unsafe {
+                libc::flock(self.directory.raw(), libc::LOCK_UN);
+                libc::flock(self.fd.raw(), libc::LOCK_UN);
+            }
         }
     }
 }
@@ -106,6 +120,13 @@ fn open_lock_file(disk: &OsDisk, mode: Mode) -> io::Result<OwnedFd> {
         },
         result => result,
     }
+}
+
+/// Whether nobody else has the directory locked. A file system that cannot lock directories has only the file.
+fn lock_directory(fd: RawFd, how: i32) -> bool {
+    // SAFETY: no memory is handed over.
+    let answer = check(unsafe { libc::flock(fd, how | libc::LOCK_NB) });
+    !answer.is_err_and(|e| e.raw_os_error() == Some(libc::EWOULDBLOCK))
 }
 
 /// Device and inode.

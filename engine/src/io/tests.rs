@@ -39,6 +39,25 @@ fn a_second_open_in_this_process_fails_at_once() {
     drop(StoreLock::acquire(&disk, SHORT).expect("given up by name"));
 }
 
+/// Removing a lock's file is what people do with one that looks stale. Its owner is still there.
+#[test]
+fn whoever_removes_the_lock_file_gets_no_second_owner() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let disk = disk(directory.path());
+    let owner = StoreLock::acquire(&disk, PATIENCE).expect("nobody else");
+    let file = directory.path().join("store").join("LOCK");
+    std::fs::remove_file(&file).expect("there is one");
+    for _ in 0..2 {
+        let error = StoreLock::acquire(&disk, SHORT).expect_err("the owner is still there");
+        assert_eq!(error.kind(), ErrorKind::AlreadyOpen);
+        assert!(error.message().contains("was removed or replaced"), "{error}");
+        let error = StoreLock::acquire_shared(&disk, SHORT).expect_err("readers would not be safe either");
+        assert_eq!(error.kind(), ErrorKind::AlreadyOpen);
+    }
+    owner.release();
+    drop(StoreLock::acquire(&disk, SHORT).expect("now it is free"));
+}
+
 #[test]
 #[ignore = "runs in a child of another test"]
 fn child_that_holds_the_lock() {

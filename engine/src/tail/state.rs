@@ -3,7 +3,7 @@
 use super::slots::Slots;
 use crate::buffer::Block;
 use crate::error::Error;
-use crate::limits::{BLOCK_MAX, BLOCK_MIN};
+use crate::limits::{BLOCK_MAX, BLOCK_MIN, SECTOR};
 use crate::segment::{Index, Prefix, PreparedSegment, Segment};
 use crate::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Current {
     }
 }
 
-/// The size of the next block: it grows while blocks fill and shrinks when the partition falls quiet.
+/// The size of the next block, in whole sectors: it grows while blocks fill and shrinks when the partition falls quiet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BlockSize(usize);
 
@@ -85,11 +85,30 @@ impl BlockSize {
     }
 
     pub(super) fn shrink(&mut self) {
-        self.0 = (self.0 / 4).max(BLOCK_MIN);
+        self.0 = (self.0 / 4).next_multiple_of(SECTOR as usize).max(BLOCK_MIN);
     }
 
     /// Memory was refused at the present size and granted at `size`.
     pub(super) fn settle(&mut self, size: usize) {
         self.0 = size.clamp(BLOCK_MIN, BLOCK_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block that ended inside a sector would take a frame that leaves no room for its pad.
+    #[test]
+    fn blocks_end_on_sectors_whatever_size_was_settled_for() {
+        for sectors in 1..=BLOCK_MAX / SECTOR as usize {
+            let mut size = BlockSize::smallest();
+            size.settle(sectors * SECTOR as usize);
+            for change in [BlockSize::shrink, BlockSize::grow, BlockSize::grow, BlockSize::shrink, BlockSize::shrink] {
+                change(&mut size);
+                let bytes = size.bytes();
+                assert!(bytes.is_multiple_of(SECTOR as usize) && (BLOCK_MIN..=BLOCK_MAX).contains(&bytes), "{bytes}");
+            }
+        }
     }
 }

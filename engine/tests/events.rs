@@ -120,13 +120,28 @@ fn a_store_that_is_only_read_says_so() {
 #[test]
 fn a_crash_is_told_with_the_tails_that_it_left() {
     let dir = tempfile::tempdir().expect("a directory");
-    let copy = tempfile::tempdir().expect("a directory");
     let engine = open(dir.path(), Runtime::Auto);
     let topic = engine.create_topic("t", TopicOptions::default().partitions(3)).expect("a topic");
     for partition in 0..2 {
         topic.append_batch(Target::Partition(partition), &[Record::new("x")]).expect("appended");
     }
-    // What a kill at this moment would leave: nobody writes.
+    // What a kill at this moment would leave: nobody writes, once the journal's files are made.
+    let names = || {
+        let entries = std::fs::read_dir(dir.path().join("journal")).expect("there is a journal");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("readable").file_name()).collect();
+        names.sort();
+        names
+    };
+    let mut before = names();
+    loop {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let now = names();
+        if now == before && !now.iter().any(|name| name.to_string_lossy().ends_with(".new")) {
+            break;
+        }
+        before = now;
+    }
+    let copy = tempfile::tempdir().expect("a directory");
     let copied = std::process::Command::new("cp").arg("-a").arg(dir.path().join(".")).arg(copy.path()).status();
     assert!(copied.expect("cp runs").success());
     engine.close().expect("closed");

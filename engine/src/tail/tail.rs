@@ -264,7 +264,8 @@ impl Tail {
     }
 
     /// Refuses appends from now on. Reservations under way are still published if the error is that of a close, which
-    /// waits for them, and not after a failure. The first failure stands. Whoever waits for room gets it. Waiters for acknowledgements are the business of [`Watermark::fail`].
+    /// waits for them, and not after a failure. The first failure stands. Whoever waits for room gets it. Waiters for
+    /// acknowledgements are the business of [`Watermark::fail`].
     pub(crate) fn fail(&self, error: Error) {
         let mut guard = self.state.lock();
         if guard.failed.as_ref().is_none_or(|before| before.kind() == ErrorKind::Closed) {

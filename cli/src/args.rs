@@ -130,9 +130,10 @@ pub(crate) struct Consume {
     /// Only this partition; otherwise all, one after the other
     #[arg(long, value_name = "P")]
     pub(crate) partition: Option<u32>,
-    /// Where to begin: earliest, latest, an offset, or @ and a time: ms since 1970, or UTC as 2010-12-01T08:26:00Z.
+    /// Where to begin: earliest, latest, an offset, or the first record whose timestamp is a time or later: @ and ms
+    /// since 1970, or UTC as @2010-12-01T08:26:00Z. With appended@TIME the first that was appended then or later.
     /// With --as, where partitions begin that have no position yet
-    #[arg(long, value_name = "earliest|latest|OFFSET|@TIME", default_value = "earliest", value_parser = from)]
+    #[arg(long, value_name = FROM, default_value = "earliest", value_parser = from)]
     pub(crate) from: From,
     /// Go on where the consumer of this name was, and commit how far this one gets
     #[arg(long = "as", value_name = "NAME")]
@@ -148,13 +149,18 @@ pub(crate) struct Consume {
     pub(crate) stats: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How a place to begin is written.
+const FROM: &str = "earliest|latest|OFFSET|@TIME|appended@TIME";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
     Earliest,
     Latest,
     Offset(u64),
     /// Ms since 1970.
     Time(i64),
+    /// Ms since 1970.
+    AppendTime(i64),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -209,7 +215,7 @@ pub(crate) struct PositionsReset {
     #[arg(long, value_name = "P")]
     pub(crate) partition: Option<u32>,
     /// Where to: as with consume --from
-    #[arg(long, value_name = "earliest|latest|OFFSET|@TIME", value_parser = from)]
+    #[arg(long, value_name = FROM, value_parser = from)]
     pub(crate) to: From,
 }
 
@@ -296,13 +302,12 @@ fn delimiter(text: &str) -> Result<u8, String> {
 }
 
 fn from(text: &str) -> Result<From, String> {
-    match text {
-        "earliest" => Ok(From::Earliest),
-        "latest" => Ok(From::Latest),
-        _ => match text.strip_prefix('@') {
-            Some(text) => time::parse(text).map(From::Time),
-            None => text.parse().map(From::Offset).map_err(|_| "must be earliest, latest, an offset or @TIME".into()),
-        },
+    match text.split_once('@') {
+        Some(("", text)) => time::parse(text).map(From::Time),
+        Some(("appended", text)) => time::parse(text).map(From::AppendTime),
+        _ if text == "earliest" => Ok(From::Earliest),
+        _ if text == "latest" => Ok(From::Latest),
+        _ => text.parse().map(From::Offset).map_err(|_| format!("must be one of {FROM}").replace('|', ", ")),
     }
 }
 
@@ -313,6 +318,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn places_to_begin() {
+        assert_eq!(from("earliest"), Ok(From::Earliest));
+        assert_eq!(from("17"), Ok(From::Offset(17)));
+        assert_eq!(from("@1970-01-02"), Ok(From::Time(86_400_000)));
+        assert_eq!(from("appended@5"), Ok(From::AppendTime(5)));
+        for wrong in ["", "first", "-1", "@", "appended@", "appended5", "created@5", "latest@5"] {
+            assert!(from(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ struct Row<'a> {
     partition: u32,
     offset: u64,
     timestamp: i64,
+    append_time: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     term: Option<u64>,
     #[serde(flatten)]
@@ -147,6 +148,7 @@ impl Writer<'_> {
             (None, From::Latest) => about.high_watermark,
             (None, From::Offset(offset)) => offset,
             (None, From::Time(ms)) => self.topic.reader(about.partition, Start::Time(ms))?.offset(),
+            (None, From::AppendTime(ms)) => self.topic.reader(about.partition, Start::AppendTime(ms))?.offset(),
         };
         let begun = offset;
         let written = self.records(about, &mut offset);
@@ -215,6 +217,7 @@ impl Writer<'_> {
                 partition,
                 offset: record.offset,
                 timestamp: record.timestamp,
+                append_time: record.append_time,
                 term: record.term,
                 key: Bytes::new("key", record.key),
                 value: Bytes::new("value", record.value),

@@ -60,6 +60,7 @@ impl From {
             From::Latest => Start::Latest,
             From::Offset(offset) => Start::Offset(offset),
             From::Time(ms) => Start::Time(ms),
+            From::AppendTime(ms) => Start::AppendTime(ms),
         }
     }
 }

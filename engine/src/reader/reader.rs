@@ -22,6 +22,9 @@ pub enum Start {
     /// Create times need not be in order. Records that are damaged may have any time: the search stops before them,
     /// and the read tells.
     Time(i64),
+    /// At the first record that was appended at this time or later, in ms since 1970; at the high watermark if there is
+    /// none. Append times never fall within a partition, whatever the clock does.
+    AppendTime(i64),
 }
 
 /// Reads one partition in order.
@@ -93,6 +96,7 @@ impl Source {
             Start::Latest => self.partition.watermark().high(),
             Start::Offset(offset) => offset,
             Start::Time(time) => self.first_at(time)?,
+            Start::AppendTime(time) => self.first_appended_at(time)?,
         };
         if let Start::Offset(_) = start {
             // Damage is the answer to the read, not to the positioning.

@@ -3,8 +3,10 @@
 use super::lender::Cursor;
 use super::reader::Source;
 use crate::error::{ErrorKind, Result};
-use crate::segment::{NEVER, Segment};
+use crate::format::record::RecordView;
+use crate::segment::{Index, NEVER, Segment};
 use crate::sync::Arc;
+use std::ops::Range;
 
 /// Bytes asked for at once while records are looked at.
 const READ_BYTES: usize = 1 << 20;
@@ -17,6 +19,7 @@ impl Source {
     /// of them is read, and segments that end before `time` are not read at all.
     pub(crate) fn first_at(&self, time: i64) -> Result<u64> {
         let partition = &self.partition;
+        debug_assert!(time > NEVER, "times have a range");
         let high = partition.watermark().high();
         let mut from = partition.log_start();
         for segment in partition.chain().segments().iter() {
@@ -30,13 +33,70 @@ impl Source {
                 continue;
             }
             if let Some(stretch) = self.stretch(segment, time)?
-                && let Some(found) = self.scan(stretch.max(begin), end, time)?
+                && let Some(found) = self.scan(stretch.max(begin), end, |record| record.timestamp >= time)?
             {
                 return Ok(found);
             }
             from = end;
         }
         Ok(partition.damage_in(from..u64::MAX).map_or(high, |damage| damage.start.max(from)))
+    }
+
+    /// The offset of the first visible record that was appended at `time` or later, or the high watermark. Blocks
+    /// while the device is asked.
+    ///
+    /// Append times never fall, so they divide the partition in two: the last segment that begins before `time` has the
+    /// place, and its index leads there by halves, each of which reads one batch.
+    pub(crate) fn first_appended_at(&self, time: i64) -> Result<u64> {
+        let partition = &self.partition;
+        let high = partition.watermark().high();
+        let segments = partition.chain().segments();
+        let next = segments.partition_point(|segment| segment.base_time < time);
+        let mut from = partition.log_start();
+        if let Some(segment) = next.checked_sub(1).map(|last| &segments[last]) {
+            let begin = from.max(segment.base_offset);
+            let end = partition.visible(segment).offset.min(high);
+            if begin < end {
+                let index = self.lender.index_now(partition, segment)?;
+                let stretch = self.stretch_appended(segment, &index, begin..end, time)?;
+                if let Some(found) = self.scan(stretch, end, |record| record.append_time >= time)? {
+                    return Ok(found);
+                }
+            }
+            from = from.max(end);
+        }
+        // Damage that recovery found has no segment, and may be of any time from here on.
+        let behind = segments.get(next).map_or(high, |segment| segment.base_offset.clamp(from, high.max(from)));
+        let found = partition.damage_in(from..behind.max(from.saturating_add(1)));
+        Ok(found.map_or(behind, |damage| damage.start.max(from)))
+    }
+
+    /// The last entry of a segment's index before which nothing of `offsets` was appended at `time` or later.
+    fn stretch_appended(&self, segment: &Segment, index: &Index, offsets: Range<u64>, time: i64) -> Result<u64> {
+        let offset = |at| segment.base_offset + u64::from(index.entry(at).relative_offset);
+        let (mut low, mut high) = (0, index.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            // Where nothing can be read, what is behind it knows: it was not appended earlier.
+            let mut known = None;
+            let mut at = middle;
+            while known.is_none() && at < high {
+                let probe = offset(at).max(offsets.start);
+                known = if probe < offsets.end { self.append_time_at(probe)? } else { Some(i64::MAX) };
+                at += 1;
+            }
+            if known.is_some_and(|known| known < time) { low = at } else { high = middle }
+        }
+        Ok(low.checked_sub(1).map_or(offsets.start, |at| offset(at).max(offsets.start)))
+    }
+
+    /// The append time of the first record at `offset` or behind it; `None` where it is damaged.
+    fn append_time_at(&self, offset: u64) -> Result<Option<i64>> {
+        match self.read(&mut Cursor::new(offset), 1) {
+            Ok(batch) => Ok(batch.iter().next().map(|record| record.append_time)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Where in a segment the first record of `time` or later may be; `None`: it has none.
@@ -53,9 +113,8 @@ impl Source {
         Ok(Some(segment.base_offset + entry.map_or(0, |entry| u64::from(entry.relative_offset))))
     }
 
-    /// Looks at the records of `from..end`. Damage counts as found.
-    fn scan(&self, from: u64, end: u64, time: i64) -> Result<Option<u64>> {
-        debug_assert!(time > NEVER, "times have a range");
+    /// The first of the records of `from..end` that is sought. Damage counts as found.
+    fn scan(&self, from: u64, end: u64, is_sought: impl Fn(&RecordView<'_>) -> bool) -> Result<Option<u64>> {
         let mut cursor = Cursor::new(from);
         while cursor.offset < end {
             let before = cursor.offset;
@@ -69,7 +128,7 @@ impl Source {
                 }
                 Err(error) => return Err(error),
             };
-            let found = batch.iter().take_while(|record| record.offset < end).find(|record| record.timestamp >= time);
+            let found = batch.iter().take_while(|record| record.offset < end).find(&is_sought);
             if let Some(record) = found {
                 return Ok(Some(record.offset));
             }

@@ -2,13 +2,13 @@
 
 use super::Positions;
 use super::core::Core;
-use crate::buffer::Pool;
 use crate::error::Result;
 use crate::metrics::{
     Appends, EngineMetrics, Histogram, Lag, Memory, Metrics, PartitionMetrics, Reads, ShardMetrics, Share,
     TopicMetrics, Written,
 };
 use crate::partition::{Partition, ReadTotals};
+use crate::reader::Lender;
 use crate::shard::{Latency, ShardHandle};
 use crate::sync::Counter;
 use crate::tail::AppendTotals;
@@ -36,7 +36,7 @@ impl Core {
                 open_seconds: self.age().as_secs_f64(),
                 appends: totals.appends.into(),
                 reads: totals.reads.into(),
-                memory: memory(self.common().lender.pool(), self.common().lender.copied()),
+                memory: memory(&self.common().lender),
                 device_bytes_per_payload_byte: (payload > 0).then(|| written.total() as f64 / payload as f64),
                 written,
             },
@@ -135,8 +135,10 @@ fn written(shards: &[ShardMetrics], metadata: &crate::manifest::Written) -> Writ
     }
 }
 
-fn memory(pool: &Pool, copies: (usize, usize)) -> Memory {
+fn memory(lender: &Lender) -> Memory {
+    let pool = lender.pool();
     let (usage, limits) = (pool.usage(), pool.budget().limits());
+    let (copies, indexes) = (lender.copied(), lender.indexed());
     let share = |used, limit| Share { used: used as u64, limit: limit as u64 };
     Memory {
         budget: pool.budget().total as u64,
@@ -146,6 +148,7 @@ fn memory(pool: &Pool, copies: (usize, usize)) -> Memory {
         pins: share(usage.pins, limits.pins),
         idle: usage.idle as u64,
         copies: share(copies.0, copies.1),
+        indexes: share(indexes.0, indexes.1),
     }
 }
 

@@ -95,6 +95,9 @@ pub struct Memory {
     pub idle: u64,
     /// Small batches that were copied for readers, beside the budget.
     pub copies: Share,
+    /// Indexes of sealed segments, beside the budget. Beyond the limit the oldest are dropped, and read again when they
+    /// are needed.
+    pub indexes: Share,
 }
 
 /// One share of the memory. Shares may lend each other what is not used: their limits add up to more than the budget.

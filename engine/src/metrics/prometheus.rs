@@ -61,6 +61,7 @@ fn memory(text: &mut Text, metrics: &Metrics) {
         ("cache", memory.cache),
         ("pins", memory.pins),
         ("copies", memory.copies),
+        ("indexes", memory.indexes),
     ];
     text.family("thalweg_memory_used_bytes", "gauge", "Memory in use, by kind; pins is what readers hold");
     for (kind, share) in shares {

@@ -41,13 +41,16 @@ impl Indexes {
         self.state.lock().rebuilt.remove(&generation);
     }
 
-    /// Notes an index that was loaded, and drops the oldest ones beyond `most` bytes.
+    /// Notes an index that can be loaded again, and drops the oldest ones beyond `most` bytes.
     fn note(&self, segment: &Arc<Segment>, entries: usize, most: usize) {
         let mut state = self.state.lock();
         let (number, size) = (state.next, entries * ENTRY_SIZE);
         state.next += 1;
         state.bytes += size;
         state.loaded.insert(number, (Arc::downgrade(segment), size));
+        if state.bytes > most {
+            state.sweep();
+        }
         while state.bytes > most && state.loaded.len() > 1 {
             let Some((_, (segment, size))) = state.loaded.pop_first() else { break };
             state.bytes -= size;
@@ -55,6 +58,18 @@ impl Indexes {
                 segment.set_index(None);
             }
         }
+    }
+}
+
+impl State {
+    /// Counts no more what is gone with its segment.
+    fn sweep(&mut self) {
+        let bytes = &mut self.bytes;
+        self.loaded.retain(|_, (segment, size)| {
+            let alive = segment.strong_count() > 0;
+            *bytes -= if alive { 0 } else { *size };
+            alive
+        });
     }
 }
 
@@ -148,7 +163,23 @@ impl Lender {
 
     fn install(&self, segment: &Arc<Segment>, index: &Arc<Index>) {
         segment.set_index(Some(Arc::clone(index)));
-        self.indexes.note(segment, index.len(), self.pool.budget().total / BUDGET_PART);
+        self.note_index(segment);
+    }
+
+    /// Counts an index that can be loaded again, which may cost others their place in memory.
+    pub(super) fn note_index(&self, segment: &Arc<Segment>) {
+        if let Some(index) = segment.index() {
+            self.indexes.note(segment, index.len(), self.most_indexed());
+        }
+    }
+
+    fn most_indexed(&self) -> usize {
+        self.pool.budget().total / BUDGET_PART
+    }
+
+    /// Bytes of indexes of sealed segments, and their limit.
+    pub(crate) fn indexed(&self) -> (usize, usize) {
+        (self.indexes.state.lock().bytes, self.most_indexed())
     }
 
     /// An index led nowhere. Makes it anew out of the log, once; whether it was different.
@@ -190,5 +221,35 @@ impl Lender {
         self.indexes.state.lock().rebuilt.insert(segment.generation);
         self.install(segment, &index);
         Ok(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::{Budget, HeapMemory, Pool};
+    use crate::ids::PartitionId;
+    use crate::segment::IndexEntry;
+    use crate::shard::Keep;
+
+    /// What an appender leaves behind counts as what is read from a footer does: a store that only grows would
+    /// otherwise hold 16 bytes for every 32 KiB that it ever took in.
+    #[test]
+    fn indexes_of_sealed_segments_stay_within_their_part_of_the_budget() {
+        let pool = Pool::new(Budget::new(1 << 20, 0), Box::new(HeapMemory));
+        let lender = Lender::new(pool);
+        let segment = |sequence: u32| {
+            let end = Prefix { position: 1 << 20, offset: 1000 };
+            let generation = Generation(u64::from(sequence) + 1);
+            let segment = Segment::sealed(PartitionId::default(), sequence, generation, 0, 0, 1 << 20, end, 0);
+            let entries = (0..1000).map(|number| IndexEntry::new(number, u64::from(number) * 8, true, 0));
+            segment.set_index(Some(Arc::new(Index::from_entries(entries))));
+            Arc::new(segment)
+        };
+        let segments: Vec<Arc<Segment>> = (0..10).map(segment).collect();
+        segments.iter().for_each(|segment| lender.keep_index(segment));
+        let kept: Vec<usize> = (0..10).filter(|at| segments[*at].index().is_some()).collect();
+        assert_eq!(kept, [8, 9], "two of 16,000 bytes fit into 32 KiB, and the newest stay");
+        assert_eq!(lender.indexed(), (32_000, 32 << 10));
     }
 }

@@ -262,4 +262,8 @@ impl Keep for Lender {
             self.cache.insert(Arc::new(Extent::whole(block, end.min(full))));
         }
     }
+
+    fn keep_index(&self, segment: &Arc<Segment>) {
+        self.note_index(segment);
+    }
 }

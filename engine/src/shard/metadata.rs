@@ -227,8 +227,11 @@ impl Shard {
         }
         let w = &mut self.writers[writer];
         if let Some(at) = w.segments.iter().position(|s| s.segment.generation == generation) {
-            w.segments.remove(at);
+            let sealed = w.segments.remove(at);
             w.tail.retire(generation);
+            if let Some(sealed) = sealed {
+                self.config.keeper.keep_index(&sealed.segment);
+            }
         }
         self.enqueue(writer);
     }

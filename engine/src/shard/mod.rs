@@ -61,6 +61,9 @@ pub(crate) struct ShardConfig {
 pub(crate) trait Keep: Send + Sync {
     /// The block's bytes are in the segment's file; its memory may be given up at any time from now on.
     fn keep(&self, segment: &Arc<Segment>, block: Arc<Block>);
+
+    /// The segment's index is in its file; its memory may be given up at any time from now on.
+    fn keep_index(&self, segment: &Arc<Segment>);
 }
 
 /// What a turn wants done.

@@ -17,12 +17,17 @@ use crate::manifest::{MetaDone, MetaOrder};
 use crate::segment::Chain;
 use crate::tail::{Appended, Refusal, Tail, TailStart};
 
-struct Keeper(Mutex<Vec<Arc<Block>>>);
+#[derive(Default)]
+struct Keeper(Mutex<Vec<Arc<Block>>>, Mutex<Vec<Generation>>);
 
 impl Keep for Keeper {
     fn keep(&self, _: &Arc<Segment>, block: Arc<Block>) {
         block.retire_to_cache();
         self.0.lock().expect("no panics").push(block);
+    }
+
+    fn keep_index(&self, segment: &Arc<Segment>) {
+        self.1.lock().expect("no panics").push(segment.generation);
     }
 }
 
@@ -66,7 +71,7 @@ impl Rig {
         let staging = (0..2)
             .map(|_| Block::take(&pool, Share::Reserve, Generation(0), 0, 64 << 10).expect("a reserve"))
             .collect();
-        let keeper = Arc::new(Keeper(Mutex::new(Vec::new())));
+        let keeper = Arc::<Keeper>::default();
         let events = Events::new(Arc::new(TestEnvironment::default()));
         let handle = Arc::new(ShardHandle::new(Some(events.clone())));
         let config = ShardConfig {
@@ -286,6 +291,7 @@ fn everything_appended_is_acknowledged_and_reaches_its_file() {
         assert!(rig.shard.is_closed() && rig.shard.is_clean(), "seed {seed}: the shard closes");
         assert_in_files(&rig, &tails);
         assert!(tails.iter().all(|t| t.active().is_empty()), "all segments are sealed");
+        assert_eq!(*rig.keeper.1.lock().expect("no panics"), rig.sealed, "seed {seed}: their indexes may be dropped");
         rig.keeper.0.lock().expect("no panics").clear();
     }
 }

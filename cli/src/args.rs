@@ -29,7 +29,7 @@ struct GlobalArgs {
     /// What moves bytes to and from the device
     #[arg(long, value_enum, global = true, default_value_t = Runtime::Auto)]
     runtime: Runtime,
-    /// Change nothing in the store's directory; for consume, topic list, topic describe, verify, dump, stats and info.
+    /// Change nothing in the store's directory; for commands that only read.
     /// Several may read a store so at once, while nobody has it open otherwise
     #[arg(long, global = true)]
     read_only: bool,
@@ -286,7 +286,7 @@ pub(crate) fn parse() -> Parsed {
     };
     let GlobalArgs { memory_budget, runtime, read_only, json, .. } = cli.global;
     if read_only && cli.command.changes() {
-        let conflict = "--read-only belongs to commands that only read; import and topic delete change the store";
+        let conflict = "--read-only belongs to commands that only read the store, and this one changes it";
         Cli::command().error(ErrorKind::ArgumentConflict, conflict).exit()
     }
     Parsed { global: Global { dir, memory_budget, runtime, read_only, json }, command: cli.command }

@@ -115,7 +115,7 @@ fn open_topic(engine: &Engine, args: &Import) -> Result<Topic, Failure> {
     match args.partitions {
         Some(asked) if asked != has => {
             let name = &args.topic;
-            Err(Failure::Failed(format!("topic {name:?} has {has} partitions; --partitions asks for {asked}")))
+            Err(Failure::Failed(format!("--partitions asks for {asked}, but topic {name:?} has {has}")))
         }
         _ => Ok(topic),
     }

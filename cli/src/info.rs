@@ -25,6 +25,8 @@ struct Report {
     memory_budget: u64,
     open_files: u32,
     read_only: bool,
+    /// What the store can still grow by; null where the file system does not say.
+    free_space: Option<u64>,
     clean: bool,
     recovery_seconds: f64,
     damaged: Vec<String>,
@@ -51,6 +53,7 @@ pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
         memory_budget: info.memory_budget,
         open_files: info.open_files,
         read_only: info.read_only,
+        free_space: info.free_space,
         clean: info.recovery.clean,
         recovery_seconds: info.recovery.duration.as_secs_f64(),
         damaged: info.recovery.damaged.iter().map(ToString::to_string).collect(),
@@ -72,6 +75,7 @@ impl Report {
             ("direct I/O", format!("{}: {}", if self.direct_io { "yes" } else { "no" }, self.direct_io_reason)),
             ("alignment", format!("{} B", self.alignment)),
             ("memory budget", size::show(self.memory_budget)),
+            ("free space", self.free_space.map_or_else(|| "not known".into(), size::show)),
             ("open files", format!("{} segment files at most", self.open_files)),
             ("last closed", format!("{closed}; recovery took {:.3} s", self.recovery_seconds)),
         ];

@@ -59,7 +59,8 @@ pub(crate) fn describe(global: &Global, name: &str, output: &mut Output) -> Resu
     let topic = store::topic(&engine, name)?;
     output.report(&TopicDetails::from(topic.describe()?), |details| {
         let cells: Vec<Vec<String>> = details.partitions.iter().map(PartitionRow::cells).collect();
-        let head = format!("topic {}, {} partitions, {}\n", details.topic, cells.len(), details.durability);
+        let partitions = if cells.len() == 1 { "1 partition".into() } else { format!("{} partitions", cells.len()) };
+        let head = format!("topic {}, {partitions}, {}\n", details.topic, details.durability);
         head + &table(&["partition", "log start", "high watermark", "size", "segments", "damaged", "appends"], &cells)
     })
 }

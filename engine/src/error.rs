@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// What went wrong. The numbers are the status codes of the C ABI; the list only grows.
+/// What went wrong. Each kind keeps its number; the list only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 #[non_exhaustive]

@@ -1,4 +1,34 @@
 //! Embedded stream storage: partitioned, durable, append-only logs with consumers, as a library.
+//!
+//! An [`Engine`] owns a store: a directory. It has [`Topic`]s, each a number of partitions; records are appended to a
+//! partition and get offsets in it. What was acknowledged survives a kill and a loss of power, unless a topic or an
+//! append asks for less ([`Durability`]); readers see only what is as durable as that.
+//!
+//! - **Append**: [`Topic::append`] returns when the record is durable. [`Topic::submit`] returns at once, with a
+//!   [`Ticket`] to ask, to wait for or to await; [`CompletionQueue`] gathers many behind one descriptor.
+//! - **Read**: [`Topic::read`] and [`Reader`] lend memory that is shared with the engine: a [`Batch`] pins it until it is
+//!   dropped. [`Consumer`] reads many partitions as one, and commits how far it is under its name.
+//! - **Keep small things**: [`KeyValues`] beside each topic, [`Positions`] of consumers.
+//! - **Watch**: [`Engine::metrics`], [`Engine::events`], [`Engine::info`], [`Engine::verify`].
+//!
+//! Everything may be called from any thread. Errors are one type, [`Error`], with a [`kind`](Error::kind) to act on.
+//! Limits are in [`limits`].
+//!
+//! ```
+//! # fn main() -> thalweg::Result<()> {
+//! # let dir = tempfile::tempdir().expect("a directory");
+//! use thalweg::{Engine, Options, Record, TopicOptions};
+//!
+//! let engine = Engine::open(dir.path(), Options::default())?;
+//! let topic = engine.create_topic("orders", TopicOptions::default().partitions(4))?;
+//! let at = topic.append(&Record::new("paid").key("order-17"))?;
+//!
+//! for record in &topic.read(at.partition, at.base_offset, 1 << 20)? {
+//!     println!("{}: {:?}", record.offset, record.value);
+//! }
+//! engine.close()
+//! # }
+//! ```
 
 #![cfg_attr(loom, allow(dead_code, unused_imports, reason = "the model checker's builds leave out what uses them"))]
 
@@ -84,7 +114,7 @@ pub use metrics::{
     TopicMetrics, Written,
 };
 #[cfg(not(loom))]
-pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Target, Ticket, murmur2};
+pub use producer::{AppendOptions, Appended, Completed, CompletionQueue, Part, Target, Ticket, murmur2};
 #[cfg(not(loom))]
 pub use reader::{Batch, Reader, Records, Start};
 #[cfg(not(loom))]

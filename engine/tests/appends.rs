@@ -93,9 +93,16 @@ for_each_runtime! {
         let mut records: Vec<Record> = keys.iter().zip(&texts).map(|(k, v)| Record::new(v).key(k)).collect();
         records.push(Record::new("no key"));
         let parts = topic.append_split(&records);
-        let parts: Vec<_> = parts.into_iter().map(|part| part.expect("appended")).collect();
         assert!(parts.len() <= 4);
-        assert_eq!(parts.iter().map(|p| p.count).sum::<u32>(), 31);
+        let mut indexes: Vec<usize> = parts.iter().flat_map(|part| part.records.clone()).collect();
+        indexes.sort_unstable();
+        assert!(indexes.into_iter().eq(0..31), "every record belongs to one part");
+        for part in &parts {
+            let at = part.result.as_ref().expect("appended");
+            assert_eq!((at.partition, at.count as usize), (part.partition, part.records.len()));
+            let of_key = |index: &usize| keys.get(*index).is_none_or(|key| topic.partition_of(key.as_bytes()) == at.partition);
+            assert!(part.records.iter().all(of_key), "{part:?}");
+        }
         for key in 0..10 {
             let key = format!("key-{key}");
             let all = read_all(&topic, topic.partition_of(key.as_bytes()), 0, 1 << 20);
@@ -107,6 +114,26 @@ for_each_runtime! {
             assert!(numbers.len() == 3 && numbers.is_sorted(), "{key}: {numbers:?}");
         }
         assert!(topic.append_split(&[]).is_empty());
+    }
+
+    fn a_part_that_is_refused_names_its_records_and_the_others_are_there(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 8);
+        let large = vec![0; thalweg::limits::RECORD_MAX + 1];
+        let small = Record::new("small").key("a");
+        let a = topic.partition_of(b"a");
+        let elsewhere = ["b", "c", "d", "e", "f"].into_iter().find(|key| topic.partition_of(key.as_bytes()) != a);
+        let elsewhere = elsewhere.expect("keys are spread over partitions");
+        let b = topic.partition_of(elsewhere.as_bytes());
+        let too_large = Record::new(&large).key(elsewhere);
+        let mut parts = topic.append_split(&[small, too_large, small]);
+        parts.sort_by_key(|part| part.records[0]);
+        assert_eq!((parts[0].partition, &parts[0].records[..]), (a, &[0, 2][..]));
+        assert_eq!(parts[0].result.as_ref().expect("appended").count, 2);
+        assert_eq!((parts[1].partition, &parts[1].records[..]), (b, &[1][..]));
+        assert_eq!(parts[1].result.as_ref().expect_err("too large").kind(), ErrorKind::TooLarge);
+        assert_eq!(topic.next_offset(b).expect("known"), 0, "nothing of it was appended");
     }
 
     fn waiting_reads_see_an_append_and_end_with_their_time(runtime: Runtime) {

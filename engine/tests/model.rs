@@ -183,7 +183,7 @@ impl Pair {
 
     fn split(&mut self, records: &[Made]) {
         let parts = with_records(records, |r| self.topic.append_split(r));
-        for part in parts {
+        for part in parts.into_iter().map(|part| part.result) {
             let part = part.expect("appended");
             assert_eq!(part.base_offset, self.end(part.partition));
             let keyed =

@@ -19,6 +19,9 @@ impl Input {
     /// The input that ends with the record that reaches `size` bytes.
     pub(crate) fn open(path: &Path, size: u64) -> io::Result<Input> {
         let file = File::open(path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, format!("{} is a directory", path.display())));
+        }
         if file.metadata()?.len() == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is empty", path.display())));
         }

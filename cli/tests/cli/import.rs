@@ -68,7 +68,7 @@ fn another_number_of_partitions_is_an_error() {
     bench.import("t", b"a\n");
     let ran = bench.run_with(&["import", "-", "--topic", "t", "--partitions", "2"], b"b\n");
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("has 1 partitions; --partitions asks for 2"), "{}", ran.err);
+    assert!(ran.err.contains("--partitions asks for 2, but topic \"t\" has 1"), "{}", ran.err);
     let ran = bench.run_with(&["import", "-", "--topic", "t", "--partitions", "1"], b"b\n");
     assert_eq!(ran.code, 0);
     assert_eq!(bench.consume("t"), b"a\nb\n");

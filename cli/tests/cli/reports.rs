@@ -85,7 +85,13 @@ fn reading_commands_change_nothing_when_asked() {
     assert!(bench.ok(&["dump", "t", "--partition", "0", "--read-only"]).contains("data"));
     assert_eq!(bench.json(&["info", "--read-only"])["read_only"], true);
     assert_eq!(std::fs::read(bench.store().join("MANIFEST")).expect("readable"), root, "not one commit was made");
-    for args in [&["topic", "delete", "t", "--read-only"][..], &["import", "-", "--topic", "t", "--read-only"]] {
+    let changing: [&[&str]; 4] = [
+        &["topic", "delete", "t", "--read-only"],
+        &["import", "-", "--topic", "t", "--read-only"],
+        &["kv", "put", "t", "key", "value", "--read-only"],
+        &["positions", "delete", "c", "--read-only"],
+    ];
+    for args in changing {
         let ran = bench.run(args);
         assert_eq!(ran.code, 2, "{}", ran.err);
         assert!(ran.err.contains("--read-only"), "{}", ran.err);

@@ -156,3 +156,23 @@ impl Bare {
         }
     }
 }
+
+#[test]
+fn a_directory_with_other_files_does_not_become_a_store() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.store()).expect("made");
+    std::fs::write(bench.store().join("letter.txt"), "dear").expect("written");
+    let ran = bench.run(&["import", "-", "--topic", "t"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("letter.txt"), "{}", ran.err);
+    let names: Vec<_> =
+        std::fs::read_dir(bench.store()).expect("there").map(|e| e.expect("read").file_name()).collect();
+    assert_eq!(names, ["letter.txt"], "nothing was made beside it");
+    // What a new file system has, and what an interrupted creation leaves, does not count.
+    std::fs::remove_file(bench.store().join("letter.txt")).expect("removed");
+    for own in ["lost+found", "journal", "segments"] {
+        std::fs::create_dir(bench.store().join(own)).expect("made");
+    }
+    std::fs::write(bench.store().join("LOCK"), "").expect("written");
+    bench.import("t", b"a\n");
+}

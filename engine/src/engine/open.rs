@@ -14,6 +14,7 @@ use crate::io::fork::ForkGuard;
 use crate::io::lock::StoreLock;
 use crate::io::os::{OsDisk, OsEnvironment, open_files_default, open_files_limit};
 use crate::io::{Disk, Environment, ReadOnlyDisk};
+use crate::manifest::foreign;
 use crate::manifest::{MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse};
 use crate::runtime::{Choice, DeviceMemory, Doorbell, Helper, RegisteredMemory, Running, Settings, Thread, start};
 use crate::topic::Metadata;
@@ -63,6 +64,10 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         false => OsDisk::open(path, options.create, options.trust_shared_directory)?,
     });
     disk.set_open_files(open_files.unwrap_or_else(open_files_default));
+    if options.create && !options.read_only {
+        // Before the lock's file is made, too.
+        foreign::check(&*disk).map_err(|e| e.context(path.display()))?;
+    }
     let lock = match options.read_only {
         true => StoreLock::acquire_shared(&disk, options.lock_timeout)?,
         false => StoreLock::acquire(&disk, options.lock_timeout)?,

@@ -135,7 +135,7 @@ impl Options {
     }
 
     /// Whether a directory that holds no store becomes one; on by default. Off, opening one that holds none fails
-    /// with [`ErrorKind::NotFound`].
+    /// with [`ErrorKind::NotFound`]. One that holds other files never does ([`ErrorKind::InvalidArgument`]).
     pub fn create(mut self, create: bool) -> Options {
         self.create = create;
         self

@@ -51,7 +51,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "consumer name {name:?} has {} bytes; allowed are 1 to {CONSUMER_NAME_MAX} of letters, digits, '.', '_' and '-'",
+        "consumer name {name:?}: allowed are 1 to {CONSUMER_NAME_MAX} letters, digits, '.', '_' and '-' (it has {} bytes)",
         name.len()
     );
     Err(Error::new(ErrorKind::InvalidArgument, message))

@@ -8,7 +8,7 @@ use super::fork::{GuardedFd, StoreClaim};
 use super::os::{OsDisk, check, check_size};
 use crate::error::{Error, ErrorKind, Result};
 
-const NAME: &str = "LOCK";
+pub(crate) const NAME: &str = "LOCK";
 /// The holder's process number, in a record of fixed size: rewriting it needs no space on a full device.
 const RECORD_SIZE: usize = 24;
 

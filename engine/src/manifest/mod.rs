@@ -3,6 +3,7 @@
 //! [`ManifestStore`] keeps the image durable: two roots, a log of edits. [`MetaStore`] executes what is asked of it,
 //! together with the files that an edit speaks of.
 
+pub(crate) mod foreign;
 mod image;
 pub(crate) mod journal_files;
 mod load;

@@ -10,5 +10,5 @@ pub use partitioner::murmur2;
 pub(crate) use partitioner::{RoundRobin, partition_of};
 pub use queue::{Completed, CompletionQueue};
 pub(crate) use submit::{split, submit};
-pub use target::{AppendOptions, Appended, Target};
+pub use target::{AppendOptions, Appended, Part, Target};
 pub use ticket::Ticket;

@@ -1,6 +1,7 @@
 //! Where a batch goes, and how its append behaves.
 
 use crate::durability::Durability;
+use crate::error::Result;
 
 /// Which partition a batch goes to. A batch has one, whatever the keys of its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,17 @@ pub struct Appended {
     pub base_offset: u64,
     /// The number of records.
     pub count: u32,
+}
+
+/// What became of the records of [`Topic::append_split`](crate::Topic::append_split) that went to one partition.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The partition's index.
+    pub partition: u32,
+    /// Which records of the list they are, in its order, from 0.
+    pub records: Vec<usize>,
+    /// Where they stand, or why none of them was appended.
+    pub result: Result<Appended>,
 }
 
 impl Appended {

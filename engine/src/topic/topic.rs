@@ -9,7 +9,7 @@ use super::options::check_partitions;
 use super::state::TopicState;
 use crate::error::Result;
 use crate::format::record::Record;
-use crate::producer::{AppendOptions, Appended, CompletionQueue, Target, Ticket, partition_of, split, submit};
+use crate::producer::{AppendOptions, Appended, CompletionQueue, Part, Target, Ticket, partition_of, split, submit};
 use crate::reader::{Batch, Cursor, Reader, Source, Start};
 use crate::sync::Arc;
 
@@ -89,15 +89,20 @@ impl Topic {
 
     /// Divides records by the partitions of their keys, and appends each part as one batch: there whole or not at
     /// all. Records without a key go together to the next partition by turns. Returns when all are durable, with one
-    /// result for each part, in the order of the partitions.
-    pub fn append_split(&self, records: &[Record<'_>]) -> Vec<Result<Appended>> {
+    /// part for each partition that got any, in the order of the partitions; each has its own result.
+    pub fn append_split(&self, records: &[Record<'_>]) -> Vec<Part> {
         let parts = split(records, self.state.partitions(), &self.state.turns);
-        let submit = |(partition, records): (&u32, &Vec<Record<'_>>)| {
-            self.submit(Target::Partition(*partition), records, AppendOptions::default())
+        let submit = |(partition, indexes): (u32, Vec<usize>)| {
+            let part: Vec<Record<'_>> = indexes.iter().map(|index| records[*index]).collect();
+            (partition, indexes, self.submit(Target::Partition(partition), &part, AppendOptions::default()))
         };
         // All are under way before the first is waited for.
-        let tickets: Vec<Result<Ticket>> = parts.iter().map(submit).collect();
-        tickets.into_iter().map(|ticket| ticket?.wait(None)).collect()
+        let parts: Vec<(u32, Vec<usize>, Result<Ticket>)> = parts.into_iter().map(submit).collect();
+        let part = |(partition, records, ticket): (u32, Vec<usize>, Result<Ticket>)| {
+            let result = ticket.and_then(|ticket| ticket.wait(None));
+            Part { partition, records, result }
+        };
+        parts.into_iter().map(part).collect()
     }
 
     /// Appends records to one partition as one batch, and returns as soon as they are in memory and have their

@@ -58,8 +58,8 @@ impl OsDisk {
             mode_of(root.raw_fd()).map_err(|e| Error::os(format_args!("cannot look at the store {shown}"), &e))?;
         if mode & WRITABLE_BY_OTHERS != 0 && !trust_shared {
             let message = format!(
-                "the store {shown} has mode {:04o}: its group or everyone may write to it; run `chmod go-w` on it, or \
-                 say in the options that it is trusted",
+                "the store {shown} has mode {:04o}: its group or everyone may write to it; run `chmod go-w` on it \
+                 (a program may also set the option trust_shared_directory)",
                 mode & 0o7777
             );
             return Err(Error::new(ErrorKind::PermissionDenied, message));

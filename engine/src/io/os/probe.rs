@@ -237,7 +237,10 @@ fn choose(durable_write: Duration, then_sync: Duration) -> DurableChoice {
     } else {
         (DurablePrimitive::DurableWrite, "RWF_DSYNC")
     };
-    let reason = format!("{chosen}: a 4 KiB write took {a} µs with RWF_DSYNC, {b} µs with fdatasync (lower quartiles)");
+    let reason = format!(
+        "{chosen}: a 4 KiB write took {a} µs with RWF_DSYNC, {b} µs with fdatasync (lower quartiles; fdatasync is chosen \
+         if it takes less than two thirds)"
+    );
     DurableChoice { primitive, reason }
 }
 

@@ -1,11 +1,16 @@
 //! A full device, and a quota that is used up: a small file system in a file, mounted. Needs root; without it the test
 //! says so and proves nothing, which is why the lane `loop` that runs it is skipped there.
 
+use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
-use thalweg::{Engine, ErrorKind, EventKind, Options, Record, Runtime, Target, TopicOptions};
-use thalweg_tests::ledger;
+use thalweg::{Engine, ErrorKind, EventKind, Options, Record, Runtime, Target, Topic, TopicOptions};
 use thalweg_tests::mount::{self, Mounted};
+use thalweg_tests::{child, ledger};
+
+/// Starts of an engine on a device without a byte.
+const RESTARTS: u64 = 300;
 
 fn open(path: &Path, runtime: Runtime) -> Engine {
     let options = Options::default().shards(1).memory_budget(64 << 20).segment_size(4 << 20).runtime(runtime);
@@ -57,21 +62,117 @@ fn fill_and_free(store: &Path, runtime: Runtime) {
 
     // Space is made at zero bytes free, and appends go on.
     engine.delete_topic("spare").expect("deleting works on a full device");
-    let value = ledger::value(1, acknowledged, 0, 1, 30_000);
-    let mut again = topic.append_batch(Target::Partition(0), &[Record::new(&value)]);
-    for _ in 0..50 {
-        if again.is_err() {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            again = topic.append_batch(Target::Partition(0), &[Record::new(&value)]);
-        }
-    }
-    again.expect("appends work again once there is space");
+    append_again(&topic, acknowledged);
     engine.close().expect("a clean close");
 
     let engine = open(store, runtime);
     let topic = engine.topic("full").expect("the topic");
     assert_eq!(ledger::check(&topic, 0).next[&1], acknowledged + 1, "and all of it is there after opening again");
     engine.close().expect("a clean close");
+}
+
+/// Appends once there is space: the file system may give it back a little later.
+fn append_again(topic: &Topic, sequence: u64) {
+    let value = ledger::value(1, sequence, 0, 1, 30_000);
+    let mut again = topic.append_batch(Target::Partition(0), &[Record::new(&value)]);
+    for _ in 0..50 {
+        if again.is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+            again = topic.append_batch(Target::Partition(0), &[Record::new(&value)]);
+        }
+    }
+    again.expect("appends work again once there is space");
+}
+
+/// Takes every block that is left, outside the store.
+fn take_the_rest(path: &Path) {
+    let mut filler = std::fs::File::create(path).expect("a file");
+    let piece = vec![7; 1 << 20];
+    for size in [1 << 20, 64 << 10, 4096] {
+        while filler.write(&piece[..size]).is_ok_and(|written| written == size) {}
+        // What waits for its place on the device has none, either.
+        let _ = filler.sync_all();
+    }
+}
+
+/// A full device keeps nobody from opening the store, however often that was done before, nor from freeing space.
+fn restarts_without_space(kind: &str, mib: u32, runtime: Runtime) {
+    if !mount::permitted() || !mount::kernel_has(kind) {
+        return;
+    }
+    let small = Mounted::new(kind, mib);
+    let store = small.store();
+    let engine = open(&store, runtime);
+    let mut acknowledged = 0;
+    for name in ["spare", "full"] {
+        let topic = engine.create_topic(name, TopicOptions::default()).expect("a topic");
+        acknowledged = 200;
+        for sequence in 0..acknowledged {
+            let value = ledger::value(1, sequence, 0, 1, 30_000);
+            topic.append_batch(Target::Partition(0), &[Record::new(&value)]).expect("there is space");
+        }
+    }
+    engine.close().expect("a clean close");
+    take_the_rest(&small.path().join("filler"));
+
+    for round in 0..RESTARTS {
+        if round % 6 == 5 {
+            let (mut process, pipe) = child::start("an_owner_without_space", &small.path(), true);
+            let mut said = [0];
+            pipe.expect("asked for").read_exact(&mut said).unwrap_or_else(|_| panic!("round {round}: it opens"));
+            child::kill(&mut process);
+            continue;
+        }
+        let engine = open(&store, runtime);
+        let topic = engine.topic("full").expect("the topic");
+        let value = ledger::value(1, acknowledged, 0, 1, 30_000);
+        let refused = topic.append_batch(Target::Partition(0), &[Record::new(&value)]).expect_err("there is no space");
+        assert_eq!(refused.kind(), ErrorKind::NoSpace, "round {round}: {refused}");
+        if round % 2 == 0 {
+            engine.close().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+    }
+
+    let engine = open(&store, runtime);
+    let refused = (0..20_000).find_map(|n| engine.create_topic(&format!("more-{n}"), TopicOptions::default()).err());
+    assert_eq!(
+        refused.map(|error| error.kind()),
+        Some(ErrorKind::NoSpace),
+        "what only grows the store is refused first"
+    );
+    engine.close().expect("and then the store is closed");
+    let engine = open(&store, runtime);
+    engine.delete_topic("spare").expect("deleting works on a full device");
+    let topic = engine.topic("full").expect("the topic");
+    append_again(&topic, acknowledged);
+    engine.create_topic("fits", TopicOptions::default()).expect("there is space again");
+    engine.close().expect("a clean close");
+    let engine = open(&store, runtime);
+    let topic = engine.topic("full").expect("the topic");
+    assert_eq!(ledger::check(&topic, 0).next[&1], acknowledged + 1, "all that was acknowledged is there, and no more");
+    engine.close().expect("a clean close");
+}
+
+/// Opens, is refused, and waits to be killed.
+#[test]
+fn an_owner_without_space() {
+    let Some(role) = child::role("an_owner_without_space") else { return };
+    let engine = open(&role.dir.join("store"), Runtime::Auto);
+    let topic = engine.topic("full").expect("the topic");
+    let refused = topic.append_batch(Target::Partition(0), &[Record::new(&[1; 30_000])]).expect_err("no space");
+    assert_eq!(refused.kind(), ErrorKind::NoSpace, "{refused}");
+    role.pipe.expect("the parent gives a pipe").write_all(b"!").expect("the test listens");
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn restarts_without_space_use_nothing_up_ext4() {
+    restarts_without_space("ext4", 96, Runtime::Posix);
+}
+
+#[test]
+fn restarts_without_space_use_nothing_up_xfs() {
+    restarts_without_space("xfs", 320, Runtime::Auto);
 }
 
 #[test]

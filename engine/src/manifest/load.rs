@@ -9,7 +9,7 @@ use crate::ids::DurablePrimitive;
 use crate::io::{Disk, Environment, File, OpenMode, read_full};
 use crate::limits::SECTOR;
 use crate::manifest::image::Manifest;
-use crate::manifest::store::Log;
+use crate::manifest::store::{Log, Spare};
 use crate::manifest::{ManifestStore, Scratch, names};
 
 /// Log that is read beyond the root's word, when one slot cannot be read. Bytes.
@@ -44,7 +44,9 @@ impl ManifestStore {
         let mut reader = Reader::new(&root);
         reader.read_to(&bytes.bytes()[..root.log_length as usize], &root).map_err(|e| e.context(&name))?;
         let snapshot = reader.snapshot.map_or(root.log_length, |size| size as u64);
+        let reserved = log.size().map_err(|e| Error::os(format_args!("reading {name}"), &e))? / SECTOR * SECTOR;
         let mut log = Log {
+            reserved,
             file: log,
             number: root.log_number,
             length: root.log_length,
@@ -61,9 +63,21 @@ impl ManifestStore {
         if !both {
             make_durable(&*file, names::ROOT)?;
         }
-        let first_slot = if both { 0 } else { 1 - newest };
-        Ok(ManifestStore::assemble(disk, environment, reader.image, file, log, root.commit, first_slot))
+        let behind = (!both).then_some(1 - newest);
+        let logs = (log, find_spare(&*disk, root.log_number));
+        Ok(ManifestStore::assemble(disk, environment, reader.image, file, logs, root.commit, behind))
     }
+}
+
+/// The largest of the log files that no root names.
+fn find_spare(disk: &dyn Disk, current: u32) -> Option<Spare> {
+    let numbers = disk.list(names::HOME).ok()?.into_iter().filter_map(|name| names::parse_log(&name));
+    let spares = numbers.filter(|number| *number != current).filter_map(|number| {
+        let file = disk.open(&names::log(number), OpenMode::Write).ok()?;
+        let reserved = file.size().ok()? / SECTOR * SECTOR;
+        Some(Spare { file, number, reserved })
+    });
+    spares.max_by_key(|spare| spare.reserved)
 }
 
 /// Bytes that a killed process wrote can be read before they are durable. What is built on them would outlive them.

@@ -21,6 +21,8 @@ use crate::sim::bugs::{self, Bug};
 
 /// Entries of one checkpoint edit; more are divided.
 const CHECKPOINT_ENTRIES_MAX: usize = 1 << 16;
+/// What an edit that stays, and those that follow from it, take in the manifest at the most. Bytes.
+const STAYS: u64 = 512;
 
 /// What metadata work is done with.
 #[derive(Clone, Copy, Debug)]
@@ -106,13 +108,14 @@ impl From<MetaDone> for Executed {
 
 impl MetaStore {
     /// Takes over a recovered store, and puts away what earlier processes left.
-    pub(crate) fn open(manifest: ManifestStore, options: MetaOptions) -> Result<MetaStore> {
+    pub(crate) fn open(mut manifest: ManifestStore, options: MetaOptions) -> Result<MetaStore> {
         let disk = Arc::clone(manifest.disk());
         for name in [names::JOURNAL, names::SEGMENTS, names::POOL] {
             create_dir(&*disk, name)?;
         }
         let mut pool = Pool::open(&*disk, options.pool_files)?;
         tidy::home(&manifest);
+        manifest.keep_spare();
         tidy::segments(&*disk, manifest.image(), &mut pool)?;
         let kept = manifest.image().kept.keys().map(|(_, number)| *number).collect();
         let journal = JournalFiles::open(&*disk, options.journal_file_size, &kept)?;
@@ -291,8 +294,16 @@ impl MetaStore {
         Err(Error::new(ErrorKind::NotFound, format!("{partition}: the topic has {partitions} partitions")))
     }
 
+    /// What only grows the store is refused before it takes the manifest's headroom. A prepared segment has its room, so
+    /// that its activation is not refused.
+    fn make_room(&mut self, batch: &Batch) -> Result<()> {
+        let promised = (self.prepared.len() + batch.edits.len() + 1) as u64;
+        self.manifest.make_room(promised * STAYS)
+    }
+
     fn prepare_segment(&mut self, partition: PartitionId, size: u64, batch: &mut Batch) -> Result<Executed> {
         self.living_partition(partition, batch)?;
+        self.make_room(batch)?;
         let capacity = capacity(size)?;
         let directory = names::topic(partition.topic);
         if !self.directories.contains(&partition.topic) {
@@ -484,6 +495,7 @@ impl MetaStore {
         if self.image().topic_named(&name).is_some() || batch.edits.iter().any(twice) {
             return Err(Error::new(ErrorKind::AlreadyExists, format!("the topic {name:?} exists already")));
         }
+        self.make_room(batch)?;
         let topic = TopicId(self.next_topic);
         let next = self.next_topic.checked_add(1);
         self.next_topic =
@@ -499,6 +511,7 @@ impl MetaStore {
             let why = format!("the topic has {partitions} partitions; their number only grows");
             return Err(Error::new(ErrorKind::InvalidArgument, why));
         }
+        self.make_room(batch)?;
         batch.edits.push(Edit::PartitionsAdded { id: topic, partitions: total });
         Ok(MetaDone::PartitionsAdded.into())
     }

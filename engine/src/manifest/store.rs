@@ -2,7 +2,8 @@
 //!
 //! A commit appends its edits to the log, durable, then names them in the slot that is not the current one, durable,
 //! then in the other. An edit counts once a slot names it. A log that has outgrown what it says is rewritten into a
-//! new file.
+//! spare one, whose space was reserved before, and becomes the spare one of the next rewrite: so a full device keeps
+//! nobody from opening a store and from freeing space, however often.
 
 use std::sync::Arc;
 
@@ -17,9 +18,10 @@ use crate::sim::bugs::{self, Bug};
 
 /// A log is rewritten when it has grown by this much, or by twice its snapshot, whichever is more. Bytes. Small enough
 /// to be read in a few milliseconds, large enough that a rewrite is rare: a commit takes a sector.
-const GROWTH_MIN: u64 = 1 << 20;
-/// Space reserved beyond that, so that commits which free space work while there is none. Bytes.
-const HEADROOM: u64 = 1 << 20;
+const GROWTH_MIN: u64 = 512 << 10;
+/// Space reserved beyond that, which what only grows the store does not get: commits that an open needs, and that free
+/// space, work while there is none. Bytes.
+const HEADROOM: u64 = 256 << 10;
 
 /// The manifest of an open store, and the only way to change it.
 pub(crate) struct ManifestStore {
@@ -28,6 +30,9 @@ pub(crate) struct ManifestStore {
     pub(super) image: Manifest,
     root: Arc<dyn File>,
     log: Log,
+    spare: Option<Spare>,
+    /// The slots do not say the same: only one of them may name the log.
+    slots_differ: bool,
     /// Number of the last commit.
     commit: u64,
     /// The slot that is written first: never the only one that names what counts.
@@ -48,6 +53,15 @@ pub(super) struct Log {
     pub(super) crc: u32,
     /// Length when it was begun.
     pub(super) snapshot: u64,
+    /// Bytes whose space the file has.
+    pub(super) reserved: u64,
+}
+
+/// A log file that no root names; its space is the next rewrite's.
+pub(super) struct Spare {
+    pub(super) file: Arc<dyn File>,
+    pub(super) number: u32,
+    pub(super) reserved: u64,
 }
 
 /// Edits as they stand in a log: whole sectors.
@@ -83,7 +97,7 @@ impl ManifestStore {
             return Err(Error::new(ErrorKind::Corrupt, why));
         }
         let image = Manifest::new(environment.random(), SECTOR as u32, durable);
-        let log = Log::create(&*disk, &image, 1, GROWTH_MIN)?;
+        let log = Log::create(&*disk, &image, 1, GROWTH_MIN, None)?;
         remove_if_exists(&*disk, names::ROOT_UNFINISHED)?;
         let root = disk.open(names::ROOT_UNFINISHED, OpenMode::CreateNew);
         let root = root.map_err(|e| Error::os("creating the manifest", &e))?;
@@ -93,6 +107,8 @@ impl ManifestStore {
             image,
             root,
             log,
+            spare: None,
+            slots_differ: false,
             commit: 0,
             first_slot: 0,
             poisoned: None,
@@ -104,6 +120,7 @@ impl ManifestStore {
         store.root.sync().map_err(|e| Error::os("making the manifest durable", &e))?;
         let renamed = store.disk.rename(names::ROOT_UNFINISHED, names::ROOT);
         renamed.map_err(|e| Error::os("naming the manifest", &e))?;
+        store.keep_spare();
         store.sync_dir(names::HOME)?;
         Ok(store)
     }
@@ -113,13 +130,27 @@ impl ManifestStore {
         environment: Arc<dyn Environment>,
         image: Manifest,
         root: Arc<dyn File>,
-        log: Log,
+        (log, spare): (Log, Option<Spare>),
         commit: u64,
-        first_slot: usize,
+        behind: Option<usize>,
     ) -> ManifestStore {
         let growth_min = GROWTH_MIN;
         let (poisoned, written) = (None, Arc::default());
-        ManifestStore { disk, environment, image, root, log, commit, first_slot, poisoned, growth_min, written }
+        let (first_slot, slots_differ) = (behind.unwrap_or(0), behind.is_some());
+        ManifestStore {
+            disk,
+            environment,
+            image,
+            root,
+            log,
+            spare,
+            slots_differ,
+            commit,
+            first_slot,
+            poisoned,
+            growth_min,
+            written,
+        }
     }
 
     /// What the store consists of.
@@ -140,9 +171,60 @@ impl ManifestStore {
         &self.written
     }
 
-    /// The log file in use; all others are left over.
-    pub(super) fn log_number(&self) -> u32 {
-        self.log.number
+    /// Whether a log file is in use, or the spare one; all others are left over.
+    pub(super) fn needs_log(&self, number: u32) -> bool {
+        number == self.log.number || self.spare.as_ref().is_some_and(|spare| spare.number == number)
+    }
+
+    /// Makes sure that there is a spare log, if there is space for one.
+    pub(super) fn keep_spare(&mut self) {
+        if self.spare.is_none() {
+            let number = self.log.number.wrapping_add(1);
+            self.spare = Spare::create(&*self.disk, number, whole(self.log.snapshot, self.growth_min)).ok();
+        }
+    }
+
+    /// Makes sure that so many bytes of edits that stay leave the headroom as it is. Without space for them the store
+    /// is as before.
+    pub(crate) fn make_room(&mut self, more: u64) -> Result<()> {
+        if self.has_room(more) {
+            return Ok(());
+        }
+        if self.log.length > self.log.snapshot {
+            let _ = self.compact();
+            self.check()?;
+        }
+        let size = whole(self.log.snapshot + more, self.growth_min);
+        let no_space = |e: &std::io::Error| Error::os("reserving space for the manifest", e);
+        if self.has_room(more) {
+            return Ok(());
+        }
+        if self.log.reserved < size {
+            self.log.file.reserve(size).and_then(|()| self.log.file.sync()).map_err(|e| no_space(&e))?;
+            self.log.reserved = size;
+        }
+        match &mut self.spare {
+            None => {
+                self.spare = Some(Spare::create(&*self.disk, self.log.number.wrapping_add(1), size)?);
+                self.sync_dir(names::HOME)?;
+            }
+            Some(spare) if spare.reserved < size => {
+                spare.file.reserve(size).and_then(|()| spare.file.sync()).map_err(|e| no_space(&e))?;
+                spare.reserved = size;
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Every segment that is open will have an end in the snapshot as well: it may come to twice its size.
+    fn has_room(&self, more: u64) -> bool {
+        let reserved = self.spare.as_ref().map_or(0, |spare| spare.reserved.min(self.log.reserved));
+        self.log.length + self.log.snapshot + more + HEADROOM <= reserved
+    }
+
+    fn check(&self) -> Result<()> {
+        self.poisoned.clone().map_or(Ok(()), Err)
     }
 
     /// Makes edits durable, all or none, and takes them into the image.
@@ -150,13 +232,15 @@ impl ManifestStore {
     /// Without space for them the store is as before. After any other failure it is unknown whether they count, and
     /// nothing is committed any more.
     pub(crate) fn commit(&mut self, edits: &[Edit]) -> Result<()> {
-        if let Some(poison) = &self.poisoned {
-            return Err(poison.clone());
-        }
+        self.check()?;
         if edits.is_empty() {
             return Ok(());
         }
-        let encoded = encode(edits, self.log.sequence, self.log.crc)?;
+        let mut encoded = encode(edits, self.log.sequence, self.log.crc)?;
+        if self.log.length + encoded.bytes.bytes().len() as u64 > self.log.reserved && self.compact().is_ok() {
+            encoded = encode(edits, self.log.sequence, self.log.crc)?;
+        }
+        self.check()?;
         let bytes = encoded.bytes.bytes();
         if let Err(e) = write_full(&*self.log.file, self.log.length, bytes, true) {
             let error = Error::os("writing the manifest's log", &e);
@@ -202,26 +286,33 @@ impl ManifestStore {
         if together {
             self.root.sync().map_err(|e| Error::os("writing the manifest's root", &e))?;
         }
-        self.first_slot = 0;
+        (self.first_slot, self.slots_differ) = (0, false);
         Ok(())
     }
 
-    /// Rewrites the log into a new file once most of it is history. Without space the old one goes on.
+    /// Rewrites the log once most of it is history. Where that fails the old one goes on.
     fn compact_if_grown(&mut self) -> Result<()> {
         let growth = self.log.length - self.log.snapshot;
-        if growth <= self.growth_min.max(2 * self.log.snapshot) {
-            return Ok(());
+        if growth > self.growth_min.max(2 * self.log.snapshot) {
+            let _ = self.compact();
+        }
+        self.check()
+    }
+
+    /// Rewrites the log into the spare one, or into a new one if there is none.
+    fn compact(&mut self) -> Result<()> {
+        if self.slots_differ {
+            self.write_roots().map_err(|e| self.poison(e))?;
         }
         let number = self.log.number.wrapping_add(1);
-        let Ok(log) = Log::create(&*self.disk, &self.image, number, self.growth_min) else {
-            // Nothing names the new file; the next commit tries again.
-            return Ok(());
-        };
+        let log = Log::create(&*self.disk, &self.image, number, self.growth_min, self.spare.take())?;
         self.written.metadata.add_alone(log.length);
         let old = std::mem::replace(&mut self.log, log);
         self.write_roots().map_err(|e| self.poison(e))?;
-        // Left over if this fails; the next open removes it.
-        let _ = self.disk.remove(&names::log(old.number));
+        let size = whole(self.log.snapshot, self.growth_min);
+        let grown = old.reserved < size && old.file.reserve(size).and_then(|()| old.file.sync()).is_ok();
+        let reserved = if grown { size } else { old.reserved };
+        self.spare = Some(Spare { file: old.file, number: old.number, reserved });
         Ok(())
     }
 
@@ -236,25 +327,49 @@ impl ManifestStore {
     }
 }
 
-impl Log {
-    /// Begins a log with a snapshot; its directory entry is durable when this returns.
-    fn create(disk: &dyn Disk, image: &Manifest, number: u32, growth_min: u64) -> Result<Log> {
+/// Size of a log whose snapshot has so many bytes.
+fn whole(snapshot: u64, growth_min: u64) -> u64 {
+    (snapshot + growth_min.max(2 * snapshot) + HEADROOM).next_multiple_of(SECTOR)
+}
+
+impl Spare {
+    fn create(disk: &dyn Disk, number: u32, size: u64) -> Result<Spare> {
         let name = names::log(number);
         remove_if_exists(disk, &name)?;
         let file = disk.open(&name, OpenMode::CreateNew).map_err(|e| Error::os(format_args!("creating {name}"), &e))?;
+        if let Err(e) = file.reserve(size).and_then(|()| file.sync()) {
+            let _ = disk.remove(&name);
+            return Err(Error::os(format_args!("reserving {name}"), &e));
+        }
+        Ok(Spare { file, number, reserved: size })
+    }
+}
+
+impl Log {
+    /// Begins a log with a snapshot; its directory entry is durable when this returns.
+    fn create(disk: &dyn Disk, image: &Manifest, number: u32, growth_min: u64, spare: Option<Spare>) -> Result<Log> {
         let encoded = encode(&image.snapshot(), 0, log_start(image.store, number))?;
         let length = encoded.bytes.bytes().len() as u64;
-        let whole = length + growth_min.max(2 * length) + HEADROOM;
-        let written = file
-            .reserve(whole)
-            .and_then(|()| write_full(&*file, 0, encoded.bytes.bytes(), true))
-            .and_then(|()| file.sync());
-        if let Err(e) = written {
-            let _ = disk.remove(&name);
+        let size = whole(length, growth_min);
+        let mut spare = match spare {
+            Some(spare) => spare,
+            None => Spare::create(disk, number, size)?,
+        };
+        if spare.reserved < size && spare.file.reserve(size).is_ok() {
+            spare.reserved = size;
+        }
+        let name = names::log(number);
+        let file = spare.file;
+        let begun = write_full(&*file, 0, encoded.bytes.bytes(), true)
+            .and_then(|()| file.sync())
+            .and_then(|()| if spare.number == number { Ok(()) } else { disk.rename(&names::log(spare.number), &name) });
+        if let Err(e) = begun {
+            let _ = disk.remove(&names::log(spare.number));
             return Err(Error::os(format_args!("writing {name}"), &e));
         }
         sync_dir(disk, names::HOME)?;
-        Ok(Log { file, number, length, sequence: encoded.sequence, crc: encoded.crc, snapshot: length })
+        let Encoded { sequence, crc, .. } = encoded;
+        Ok(Log { file, number, length, sequence, crc, snapshot: length, reserved: spare.reserved })
     }
 }
 

@@ -11,10 +11,11 @@ use crate::manifest::{Manifest, ManifestStore, names, store};
 
 /// Removes logs that no root names, and files that were being created.
 pub(super) fn home(store: &ManifestStore) {
-    let (disk, log) = (store.disk(), store.log_number());
+    let disk = store.disk();
     let mut changed = false;
     for name in disk.list(names::HOME).unwrap_or_default() {
-        let leftover = names::parse_log(&name).is_some_and(|number| number != log) || name == names::ROOT_UNFINISHED;
+        let leftover =
+            names::parse_log(&name).is_some_and(|number| !store.needs_log(number)) || name == names::ROOT_UNFINISHED;
         changed |= leftover && disk.remove(&name).is_ok();
     }
     for name in disk.list(names::JOURNAL).unwrap_or_default() {

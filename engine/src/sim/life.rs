@@ -59,7 +59,10 @@ impl World {
                             return Ok(false);
                         }
                         ErrorKind::Corrupt | ErrorKind::Unsupported => damaged || misread || errors,
-                        ErrorKind::NoSpace => faults.capacity.is_some(),
+                        // What an open needs was reserved when the store was made.
+                        ErrorKind::NoSpace => {
+                            faults.capacity.is_some() && (self.counts.opens == 0 || damage.errors > 0)
+                        }
                         ErrorKind::Io | ErrorKind::NotFound | ErrorKind::PartitionFailed => {
                             errors || damaged || misread
                         }

@@ -39,7 +39,8 @@ impl Setting {
         let sizes = Sizes::draw(rng);
         let mut faults = Faults::draw(rng);
         if rng.one_in(8) {
-            faults.capacity = Some(rng.between(400, 1500) << 10);
+            // A little more than the manifest reserves for itself, so that segments and journals are what it is short of.
+            faults.capacity = Some(rng.between(1_650, 2_600) << 10);
         }
         Setting {
             faults,

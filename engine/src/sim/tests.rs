@@ -24,7 +24,7 @@ const CRASHES: u64 = 100_000;
 /// Fewer crashes than these need not reach every row of the recovery table.
 const ROWS_CRASHES: u64 = CRASHES;
 /// Worlds within which a planted bug must be found.
-const BUG_SEEDS: u64 = 4_000;
+const BUG_SEEDS: u64 = 12_000;
 /// Violations after which a run ends.
 const VIOLATIONS_MAX: usize = 10;
 std::thread_local! {

@@ -45,8 +45,8 @@ impl Setting {
         Setting {
             faults,
             sizes,
-            first_segment: *rng.pick(&[32, 64, 64, 128]) << 10,
-            largest_segment: 128 << 10,
+            first_segment: *rng.pick(&[16, 32, 64, 128]) << 10,
+            largest_segment: *rng.pick(&[32, 64, 128, 128]) << 10,
             journal_size: *rng.pick(&[64, 64, 96]) << 10,
             journal_files: rng.between(2, 3) as u32,
             topics: rng.between(1, 2),

@@ -15,8 +15,8 @@ impl Source {
     ///
     /// The index of a segment knows the latest timestamp before each of its entries, so that one stretch between two
     /// of them is read, and segments that end before `time` are not read at all.
-    pub(crate) fn first_at(&self, time: i64) -> Result<u64> {
-        let partition = &self.partition;
+    pub(crate) fn first_at(&mut self, time: i64) -> Result<u64> {
+        let partition = Arc::clone(&self.partition);
         let high = partition.watermark().high();
         let mut from = partition.log_start();
         for segment in partition.chain().segments().iter() {
@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// Looks at the records of `from..end`. Damage counts as found.
-    fn scan(&self, from: u64, end: u64, time: i64) -> Result<Option<u64>> {
+    fn scan(&mut self, from: u64, end: u64, time: i64) -> Result<Option<u64>> {
         debug_assert!(time > NEVER, "times have a range");
         let mut cursor = Cursor::new(from);
         while cursor.offset < end {

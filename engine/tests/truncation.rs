@@ -248,6 +248,116 @@ for_each_runtime! {
     }
 }
 
+const CHILD: &str = "THALWEG_TEST_TRUNCATION_CHILD";
+
+/// Not a test of its own: appends values of one size and cuts them off again, and tells of each step, until it is
+/// killed.
+#[test]
+fn child() {
+    let Ok(task) = std::env::var(CHILD) else { return };
+    let (runtime, path) = task.split_once(' ').expect("two parts");
+    let runtime = if runtime == "uring" { thalweg::Runtime::Uring } else { thalweg::Runtime::Posix };
+    let engine = open(std::path::Path::new(path), runtime);
+    let topic = engine.topic("t").expect("made by the parent");
+    for life in std::process::id() as u64.. {
+        for step in 0..1 + life % 30 {
+            let at = append(&topic, &format!("{life:020}"));
+            println!("@a {at} {life} {step}");
+        }
+        let (start, _, next) = bounds(&topic);
+        let cut = start + (next - start) * (life % 7) / 7;
+        let before = life % 3 == 0;
+        println!("@b {} {cut} 0", u8::from(before));
+        if before { topic.truncate_before(0, cut) } else { topic.truncate_after(0, cut) }.expect("truncated");
+        println!("@t {} {cut} 0", u8::from(before));
+    }
+}
+
+/// What a partition has: the log start, and the lives of its records from there on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Model(u64, Vec<u64>);
+
+impl Model {
+    fn truncate(&mut self, before: bool, offset: u64) {
+        let at = (offset.max(self.0) - self.0) as usize;
+        if before {
+            self.1.drain(..at);
+            self.0 += at as u64;
+        } else {
+            self.1.truncate(at);
+        }
+    }
+}
+
+for_each_runtime! {
+    fn killed_inside_a_truncation(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        topic(&engine, 1);
+        engine.close().expect("closed");
+        let mut model = Model(0, Vec::new());
+        let (mut truncations, mut inside) = (0, 0);
+        for round in 0..25 {
+            let mut child = std::process::Command::new(std::env::current_exe().expect("this binary"))
+                .args(["--exact", "child", "--nocapture", "--test-threads=1", "-q"])
+                .env(CHILD, format!("{runtime} {}", dir.path().display()))
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .expect("started");
+            let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("piped")));
+            let mut pending = None;
+            let mut take = |line: &str| {
+                let Some(line) = line.strip_prefix('@') else { return };
+                let words: Vec<&str> = line.split(' ').collect();
+                // The last line may have been cut short by the kill: then nothing is known of it.
+                let [kind, first, second, _] = words[..] else { return };
+                let number = |word: &str| word.parse::<u64>().expect("a number");
+                pending = None;
+                match kind {
+                    "a" => {
+                        assert_eq!(number(first), model.0 + model.1.len() as u64);
+                        model.1.push(number(second));
+                    }
+                    "b" => pending = Some((number(first) == 1, number(second))),
+                    _ => {
+                        truncations += 1;
+                        model.truncate(number(first) == 1, number(second));
+                    }
+                }
+            };
+            for line in lines.by_ref().map_while(Result::ok).take(20 + round * 37 % 400) {
+                take(&line);
+            }
+            child.kill().expect("killed");
+            child.wait().expect("reaped");
+            lines.map_while(Result::ok).for_each(|line| take(&line));
+
+            let engine = open(dir.path(), runtime);
+            assert!(engine.info().recovery.damaged.is_empty(), "{:?}", engine.info().recovery);
+            let topic = engine.topic("t").expect("there");
+            let values = from_start(&topic);
+            let lives = values.iter().map(|value| String::from_utf8_lossy(value).parse().expect("a life"));
+            let found = Model(bounds(&topic).0, lives.collect());
+            inside += u32::from(pending.is_some());
+            let mut allowed = vec![model.clone()];
+            if let Some((before, offset)) = pending {
+                allowed.push(model.clone());
+                allowed[1].truncate(before, offset);
+            }
+            // One append may have been durable before it was told.
+            let one_more = |model: &Model| {
+                model.0 == found.0 && found.1.len() == model.1.len() + 1 && found.1.starts_with(&model.1)
+            };
+            assert!(allowed.iter().any(|model| *model == found || one_more(model)), "{found:?}, not {allowed:?}");
+            model = found;
+            if round % 2 == 0 {
+                engine.close().expect("closed");
+            }
+        }
+        eprintln!("25 kills on {runtime}: {truncations} truncations told, {inside} kills inside of one");
+    }
+}
+
 #[test]
 fn a_store_that_is_only_read_is_not_truncated() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -372,3 +372,37 @@ fn a_store_that_is_only_read_is_not_truncated() {
     assert_eq!(topic.truncate_after(7, 1).expect_err("read only").kind(), ErrorKind::ReadOnly);
     assert_eq!(values(&topic, 0), numbers(0..3));
 }
+
+#[test]
+fn a_partition_whose_damage_lies_below_the_start_is_whole_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = open(dir.path(), thalweg::Runtime::Auto);
+    let value = vec![5; 100_000];
+    let (lost, other) = (topic(&engine, 1), engine.create_topic("other", Default::default()).expect("created"));
+    for topic in [&lost, &other] {
+        (0..5).for_each(|offset| assert_eq!(topic.append(&Record::new(&value)).expect("appended").base_offset, offset));
+    }
+    // What a kill would leave: large batches go to their segments directly. One of those is then lost.
+    let copy = tempfile::tempdir().expect("a directory");
+    let copied = std::process::Command::new("cp").arg("-a").arg(dir.path().join(".")).arg(copy.path()).status();
+    assert!(copied.expect("cp runs").success());
+    let id = lost.describe().expect("described").id;
+    engine.close().expect("closed");
+    let segments = copy.path().join("segments").join(format!("{id:08x}"));
+    let files: Vec<_> = std::fs::read_dir(segments).expect("there").map(|file| file.expect("there").path()).collect();
+    files.iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+
+    let engine = open(copy.path(), thalweg::Runtime::Auto);
+    let damaged = engine.info().recovery.damaged;
+    let [range] = &damaged[..] else { panic!("{damaged:?}") };
+    let topic = engine.topic("t").expect("there");
+    assert_eq!(topic.append(&Record::new("x")).expect_err("damaged").kind(), ErrorKind::Corrupt);
+    assert_eq!(topic.truncate_after(0, 0).expect_err("damaged").kind(), ErrorKind::Corrupt);
+    topic.truncate_before(0, range.end).expect("beyond the damage");
+    assert_eq!((bounds(&topic), append(&topic, "again")), ((range.end, range.end, range.end), range.end));
+    engine.close().expect("closed");
+    let engine = open(copy.path(), thalweg::Runtime::Auto);
+    let topic = engine.topic("t").expect("there");
+    assert_eq!((bounds(&topic).0, from_start(&topic)), (range.end, vec![b"again".to_vec()]));
+    engine.verify(|range| panic!("{range}")).expect("verified");
+}

@@ -49,7 +49,7 @@ pub enum ErrorKind {
     ReadOnly = 20,
     /// The next offset of the partition is not the one that a conditional append expects.
     OffsetMismatch = 21,
-    /// The log was cut before the records of an append that was not acknowledged yet.
+    /// The records of an append were cut off before anybody asked whether it was acknowledged.
     Truncated = 22,
 }
 

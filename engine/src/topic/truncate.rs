@@ -24,8 +24,10 @@ struct Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // Without effect on one whose place was taken: nobody comes to it any more.
-        self.partition.tail().resume();
+        // One whose place was taken stays shut: whoever still comes to it goes on in its successor.
+        if core::ptr::eq(&*self.seat.current(), self.partition) {
+            self.partition.tail().resume();
+        }
         self.seat.release();
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum Command {
     /// List, describe and delete topics
     #[command(subcommand)]
     Topic(TopicCommand),
+    /// Remove the oldest or the newest records of a topic, for good
+    Truncate(Truncate),
     /// List, reset and delete the positions that consumers have committed
     #[command(subcommand)]
     Positions(PositionsCommand),
@@ -86,7 +88,7 @@ impl Command {
     /// Whether it changes the store.
     fn changes(&self) -> bool {
         match self {
-            Command::Import(_) | Command::Topic(TopicCommand::Delete { .. }) => true,
+            Command::Import(_) | Command::Truncate(_) | Command::Topic(TopicCommand::Delete { .. }) => true,
             Command::Consume(consume) => consume.name.is_some(),
             Command::Positions(command) => !matches!(command, PositionsCommand::List { .. }),
             Command::Kv(command) => !matches!(command, KvCommand::Get { .. } | KvCommand::List { .. }),
@@ -183,6 +185,23 @@ pub(crate) enum TopicCommand {
         /// The topic
         topic: String,
     },
+}
+
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("end").required(true).args(["before", "after"]))]
+pub(crate) struct Truncate {
+    /// The topic
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// The partition; may be left out where there is only one
+    #[arg(long, value_name = "P")]
+    pub(crate) partition: Option<u32>,
+    /// Remove the records below this offset; beyond the end it becomes the next offset
+    #[arg(long, value_name = "OFFSET")]
+    pub(crate) before: Option<u64>,
+    /// Remove the records at this offset and beyond; it becomes the next offset
+    #[arg(long, value_name = "OFFSET")]
+    pub(crate) after: Option<u64>,
 }
 
 #[derive(Subcommand)]

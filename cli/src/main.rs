@@ -19,6 +19,7 @@ mod stats;
 mod store;
 mod time;
 mod topic;
+mod truncate;
 mod verify;
 
 use std::io::Write;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Topic(TopicCommand::List) => topic::list(&args.global, &mut output),
         Command::Topic(TopicCommand::Describe { topic }) => topic::describe(&args.global, topic, &mut output),
         Command::Topic(TopicCommand::Delete { topic }) => topic::delete(&args.global, topic, &mut output),
+        Command::Truncate(truncate) => truncate::run(&args.global, truncate, &mut output),
         Command::Positions(PositionsCommand::List { consumer }) => {
             positions::list(&args.global, consumer.as_deref(), &mut output)
         }

@@ -49,6 +49,8 @@ pub enum ErrorKind {
     ReadOnly = 20,
     /// The next offset of the partition is not the one that a conditional append expects.
     OffsetMismatch = 21,
+    /// The records of an append were cut off before anybody asked whether it was acknowledged.
+    Truncated = 22,
 }
 
 /// Offsets of a partition whose acknowledged data is damaged or cannot be read: `start..end`.

@@ -1,8 +1,10 @@
 //! One partition, as topics and readers use it: its tail, its shard, and what is known of its damage.
 
 mod reads;
+mod seat;
 
 pub(crate) use reads::{ReadFrom, ReadTotals};
+pub(crate) use seat::Seat;
 
 use core::ops::Range;
 use std::sync::OnceLock;
@@ -14,13 +16,13 @@ use crate::events::EventKind;
 use crate::format::plan::Plan;
 use crate::format::record::Record;
 use crate::gate::Gate;
-use crate::ids::PartitionId;
+use crate::ids::{Generation, PartitionId};
 use crate::io::Environment;
 use crate::limits::APPEND_INSIDE_LOCK_MAX;
 use crate::segment::{Chain, Prefix, SEGMENT_DATA_START, Segment};
-use crate::shard::{Message, ReadRequest, ShardHandle};
+use crate::shard::{Message, Reach, ReadRequest, ShardHandle};
 use crate::sync::{Arc, AtomicU64, Ordering};
-use crate::tail::{Announce, Appended, Refusal, Tail, Watermark};
+use crate::tail::{Announce, Appended, Refusal, Tail, TailStart, Watermark};
 use reads::ReadCounts;
 
 /// What a partition is made of at open, or when it is first used.
@@ -44,7 +46,7 @@ pub(crate) struct Partition {
     damaged: Vec<Range<u64>>,
     /// Why recovery could not bring the partition to its end: what it ends with is not known.
     unavailable: OnceLock<Error>,
-    reads: ReadCounts,
+    reads: Arc<ReadCounts>,
 }
 
 /// Tells the shard of a reservation that was dropped. It must not keep the tail alive that owns it.
@@ -67,7 +69,64 @@ impl Partition {
         let tail = Arc::new(tail);
         tail.set_announcer(Box::new(Unattended { tail: Arc::downgrade(&tail), shard: Arc::clone(&shard) }));
         let (log_start, unavailable) = (AtomicU64::new(log_start), OnceLock::new());
-        Partition { topic, gate, tail, shard, log_start, damaged, unavailable, reads: ReadCounts::default() }
+        Partition { topic, gate, tail, shard, log_start, damaged, unavailable, reads: Arc::default() }
+    }
+
+    /// The incarnation that goes on after a truncation, with these segments. This one is held and settled.
+    pub(crate) fn successor(&self, segments: Vec<Arc<Segment>>, log_start: u64, end: TailStart) -> Partition {
+        let damaged: Vec<Range<u64>> = self.damaged.iter().filter(|range| range.end > log_start).cloned().collect();
+        let tail = Tail::new(end, Arc::clone(self.tail.pool()), Arc::new(Chain::new(segments))).following(&self.tail);
+        let partition = Partition::new(PartitionStart {
+            topic: Arc::clone(&self.topic),
+            gate: Arc::clone(&self.gate),
+            tail,
+            shard: Arc::clone(&self.shard),
+            log_start,
+            damaged,
+        });
+        if !partition.damaged.is_empty()
+            && let Some(error) = self.watermark().failure()
+        {
+            partition.fail(error);
+        }
+        Partition { reads: Arc::clone(&self.reads), ..partition }
+    }
+
+    /// Another incarnation has taken its place: who waits here goes on there. What lies at `cut` or beyond is gone.
+    pub(crate) fn end(&self, cut: u64) {
+        self.watermark().cut(cut, truncated("the log was cut before these records"));
+    }
+
+    /// Whether another incarnation has taken its place, or its topic is deleted.
+    fn ended(&self) -> Option<Error> {
+        let ends = |error: &&Error| matches!(error.kind(), ErrorKind::Deleted | ErrorKind::Truncated);
+        self.watermark().failure().filter(ends).cloned()
+    }
+
+    /// Holds appends up until a truncation is over.
+    pub(crate) fn hold(&self) {
+        self.tail.fail(truncated("the log is being cut"));
+    }
+
+    /// Has the shard settle the partition as far as a truncation needs it. `false`: the engine has ended.
+    pub(crate) fn settle(&self, reach: Reach) -> bool {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done = Box::new(move || {
+            // The receiver waits below.
+            let _waits = sender.send(());
+        });
+        self.shard.send(Message::Settle(Arc::clone(&self.tail), reach, done));
+        receiver.recv().is_ok()
+    }
+
+    /// The log begins at `offset` from now on; segments that are `gone` are not its own any more.
+    pub(crate) fn begin_at(&self, offset: u64, gone: &[Generation]) {
+        self.log_start.store(offset, Ordering::Release);
+        self.chain().remove(gone);
+    }
+
+    pub(crate) fn raise(&self, event: impl FnOnce(&crate::events::Events) -> EventKind) {
+        self.shard.raise(event);
     }
 
     pub(crate) fn id(&self) -> PartitionId {
@@ -164,7 +223,7 @@ impl Partition {
         let watermark = self.watermark();
         // The failure is looked at first: what was acknowledged before it stays so.
         let failure = watermark.failure();
-        if watermark.mark(durability).offset() >= offset {
+        if watermark.reached(durability, offset) {
             return Some(Ok(()));
         }
         failure.map(|error| Err(error.clone().context(self)))
@@ -197,8 +256,8 @@ impl Partition {
 
     /// The offset up to which readers see; an error for an offset that lies outside, or in damage.
     pub(crate) fn check_readable(&self, offset: u64) -> Result<u64> {
-        if let Some(gone) = self.gone() {
-            return Err(gone);
+        if let Some(ended) = self.ended() {
+            return Err(ended);
         }
         let (start, high) = (self.log_start(), self.watermark().high());
         if let Some(damage) = self.damage_in(offset..offset.saturating_add(1)) {
@@ -219,15 +278,16 @@ impl Partition {
         Err(Error::new(ErrorKind::OutOfRange, message))
     }
 
-    /// The error of a partition whose topic was deleted.
-    fn gone(&self) -> Option<Error> {
-        self.watermark().failure().filter(|error| error.kind() == ErrorKind::Deleted).cloned()
-    }
-
     /// The error of a read of `offsets`. Where a file or the device did not give them, it names them.
     pub(crate) fn unreadable(&self, error: Error, offsets: Range<u64>) -> Error {
-        if let Some(gone) = self.gone() {
-            return gone;
+        if let Some(ended) = self.ended() {
+            return ended;
+        }
+        // The log start has moved over what was being read.
+        if offsets.start < self.log_start()
+            && let Err(out_of_range) = self.check_readable(offsets.start)
+        {
+            return out_of_range;
         }
         match error.kind() {
             ErrorKind::Io | ErrorKind::PermissionDenied | ErrorKind::Corrupt if error.damaged().is_none() => {
@@ -277,6 +337,10 @@ impl Partition {
     pub(crate) fn read_from_device(&self, request: ReadRequest) {
         self.shard.send(Message::Read(request));
     }
+}
+
+fn truncated(why: &str) -> Error {
+    Error::new(ErrorKind::Truncated, why)
 }
 
 impl core::fmt::Display for Partition {

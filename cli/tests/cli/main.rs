@@ -8,4 +8,5 @@ mod positions;
 mod reports;
 mod run;
 mod stats;
+mod truncate;
 mod usage;

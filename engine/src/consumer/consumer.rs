@@ -132,7 +132,7 @@ impl Consumer {
             if self.by_partition.contains_key(&PartitionId { topic: id, partition }) {
                 continue;
             }
-            let source = topic.source(partition)?;
+            let mut source = topic.source(partition)?;
             let committed = saved.get(&partition).copied();
             let offset = match committed {
                 Some(offset) => offset,
@@ -153,7 +153,7 @@ impl Consumer {
     /// not have; [`OutOfRange`](ErrorKind::OutOfRange) for an offset that is.
     pub fn assign(&mut self, topic: &Topic, partition: u32, start: Option<Start>) -> Result<()> {
         self.check(topic)?;
-        let source = topic.source(partition)?;
+        let mut source = topic.source(partition)?;
         if self.by_partition.contains_key(&source.partition.id()) {
             return start.map_or(Ok(()), |start| self.seek(topic, partition, start));
         }

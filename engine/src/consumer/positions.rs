@@ -43,7 +43,7 @@ impl Consumer {
             partition: slot.id().partition,
             offset: slot.offset(),
             committed: slot.committed,
-            lag: slot.source.partition.watermark().high().saturating_sub(slot.offset()),
+            lag: slot.source.current().watermark().high().saturating_sub(slot.offset()),
         };
         slots.map(position).collect()
     }

@@ -55,10 +55,9 @@ impl Slot {
     /// Reads on, or has the signal told under `token` when there is more. Never waits.
     pub(super) fn read(&mut self, max_bytes: usize, signal: &Arc<Signal>, token: u64) -> Result<Read> {
         self.stop_waiting();
-        let partition = Arc::clone(&self.source.partition);
         let notify: Arc<dyn Notify> = Arc::clone(signal) as Arc<dyn Notify>;
         loop {
-            match self.source.lender.attempt(&partition, &mut self.cursor, max_bytes)? {
+            match self.source.attempt(&mut self.cursor, max_bytes)? {
                 Attempt::Batch(batch) if !batch.is_empty() => return Ok(Read::Records(batch)),
                 Attempt::Batch(_) => {}
                 Attempt::Wait(extent) => {
@@ -67,6 +66,7 @@ impl Slot {
                     return Ok(Read::Asked);
                 }
             }
+            let partition = Arc::clone(&self.source.partition);
             let mark = partition.watermark().visible();
             let target = self.cursor.offset.saturating_add(1);
             let key = mark.waiters().register(target, Waiter::Entry(Arc::clone(&notify), token));
@@ -77,7 +77,7 @@ impl Slot {
             }
             mark.waiters().cancel(key);
             if mark.offset() < target
-                && let Some(error) = failure
+                && let Some(error) = failure.filter(|error| error.kind() != ErrorKind::Truncated)
             {
                 return self.tell(error);
             }

@@ -99,7 +99,7 @@ impl<'a> Positions<'a> {
         let open = self.core.positions().open(consumer)?;
         let partitions = partition.map_or(0..topic.partitions(), |partition| partition..partition.saturating_add(1));
         let saved = partitions.map(|partition| {
-            let source = topic.source(partition)?;
+            let mut source = topic.source(partition)?;
             Ok(Saved { partition: source.partition.id(), offset: source.resolve(start)?, metadata: Vec::new() })
         });
         let saved = saved.collect::<Result<Vec<Saved>>>()?;

@@ -17,7 +17,8 @@ pub struct Event {
 }
 
 /// What happened. In an engine whose device does as it should there are [`Recovered`](EventKind::Recovered),
-/// [`Opened`](EventKind::Opened) and [`Closed`](EventKind::Closed), and no others.
+/// [`Opened`](EventKind::Opened) and [`Closed`](EventKind::Closed), [`Truncated`](EventKind::Truncated) if the program
+/// does that, and no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -88,6 +89,18 @@ pub enum EventKind {
         /// What was refused.
         error: Error,
     },
+    /// The program has truncated a partition's log; durably.
+    #[non_exhaustive]
+    Truncated {
+        /// The topic's name.
+        topic: String,
+        /// The partition's index.
+        partition: u32,
+        /// The log start offset from then on.
+        log_start: u64,
+        /// The next offset from then on.
+        next_offset: u64,
+    },
     /// The engine has ended. The last event.
     #[non_exhaustive]
     Closed {
@@ -136,6 +149,7 @@ impl EventKind {
             EventKind::IoError { .. } => "io_error",
             EventKind::PartitionFailed { .. } => "partition_failed",
             EventKind::NoSpace { .. } => "no_space",
+            EventKind::Truncated { .. } => "truncated",
             EventKind::Closed { .. } => "closed",
         }
     }
@@ -162,6 +176,9 @@ impl fmt::Display for EventKind {
             }
             EventKind::NoSpace { topic, partition, error } => {
                 write!(f, "no space for topic {topic:?} partition {partition}: {error}")
+            }
+            EventKind::Truncated { topic, partition, log_start, next_offset } => {
+                write!(f, "topic {topic:?} partition {partition} was truncated to offsets {log_start}..{next_offset}")
             }
             EventKind::Closed { clean } => f.write_str(if *clean { "closed" } else { "closed, but not clean" }),
         }

@@ -31,6 +31,9 @@ pub(super) fn trace(kind: &EventKind) {
         EventKind::NoSpace { topic, partition, .. } => {
             error!(target: TARGET, event = name, topic, partition, "{kind}");
         }
+        EventKind::Truncated { topic, partition, log_start, next_offset } => {
+            info!(target: TARGET, event = name, topic, partition, log_start, next_offset, "{kind}");
+        }
         EventKind::Closed { clean: true } => info!(target: TARGET, event = name, clean = true, "{kind}"),
         EventKind::Closed { clean: false } => warn!(target: TARGET, event = name, clean = false, "{kind}"),
     }

@@ -6,7 +6,7 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
 use crate::manifest::{MetaDone, MetaOrder};
-use crate::partition::Partition;
+use crate::partition::{Partition, Seat};
 use crate::producer::{AppendOptions, Ticket, submit};
 use crate::reader::{Cursor, Source};
 use crate::sync::{Arc, Mutex};
@@ -74,11 +74,12 @@ impl Log {
         if self.common.gate.check_change().is_ok() {
             self.remove_leftovers()?;
         }
-        let Some(partition) = self.current()? else { return Ok(0) };
+        let Some(seat) = self.current()? else { return Ok(0) };
+        let partition = seat.current();
         if let Some(error) = partition.watermark().failure() {
             return Err(error.clone().context(&partition));
         }
-        let source = self.source(&partition);
+        let mut source = self.source(seat);
         let mut cursor = Cursor::in_order(partition.log_start());
         let mut size = 0;
         loop {
@@ -93,15 +94,15 @@ impl Log {
 
     /// Appends one batch: there whole or not at all. Makes the log if there is none.
     pub(crate) fn append(&self, records: &[Record<'_>]) -> Result<Ticket> {
-        let partition = match self.current()? {
-            Some(partition) => partition,
+        let seat = match self.current()? {
+            Some(seat) => seat,
             None => {
                 let topic = self.create(1)?;
                 self.topics.lock().current = Some((1, Arc::clone(&topic)));
-                topic.partition(0)?
+                Arc::clone(topic.seat(0)?)
             }
         };
-        submit(partition, records, AppendOptions::default(), &*self.common.environment)
+        submit(&seat, records, AppendOptions::default(), &*self.common.environment)
     }
 
     /// Puts these batches in the place of everything that was appended. The caller sees to it that nothing is
@@ -111,10 +112,10 @@ impl Log {
         let Some((number, old)) = self.topics.lock().current.clone() else { return Ok(()) };
         let new = self.create(number + 1)?;
         self.topics.lock().leftovers.push(Arc::clone(&new));
-        let partition = new.partition(0)?;
+        let seat = Arc::clone(new.seat(0)?);
         let mut last = None;
         for records in batches {
-            last = Some(submit(Arc::clone(&partition), &records, AppendOptions::default(), &*self.common.environment)?);
+            last = Some(submit(&seat, &records, AppendOptions::default(), &*self.common.environment)?);
         }
         // Acknowledged in order: the last one stands for all.
         if let Some(ticket) = last {
@@ -129,9 +130,9 @@ impl Log {
         Ok(())
     }
 
-    fn current(&self) -> Result<Option<Arc<Partition>>> {
+    fn current(&self) -> Result<Option<Arc<Seat>>> {
         let topic = self.topics.lock().current.clone();
-        topic.map(|(_, topic)| topic.partition(0)).transpose()
+        topic.map(|(_, topic)| topic.seat(0).cloned()).transpose()
     }
 
     fn remove_leftovers(&self) -> Result<()> {
@@ -151,8 +152,8 @@ impl Log {
         Ok(Arc::new(TopicState::new(topic, &name, Durability::Durable, 1, &self.common)))
     }
 
-    fn source(&self, partition: &Arc<Partition>) -> Source {
+    fn source(&self, seat: Arc<Seat>) -> Source {
         let (lender, gate) = (Arc::clone(&self.common.lender), Arc::clone(&self.common.gate));
-        Source { partition: Arc::clone(partition), lender, gate }
+        Source::new(seat, lender, gate)
     }
 }

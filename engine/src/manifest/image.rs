@@ -320,7 +320,12 @@ impl Manifest {
                     self.segment(partition, generation)?.state = SegmentState::Dropped;
                 }
             }
-            Edit::LogStart { partition, offset } => self.partition(partition)?.log_start = offset,
+            Edit::LogStart { partition, offset } => {
+                let known = self.partition(partition)?;
+                known.log_start = offset;
+                // What is gone on purpose is not missed.
+                known.damaged.retain(|damage| damage.end > offset);
+            }
             Edit::Damaged { partition, generation, start, end } => {
                 let known = self.partition(partition)?;
                 let damage = Damage { generation, start, end };

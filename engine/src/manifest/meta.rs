@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
+mod truncate;
+
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Edit;
@@ -50,6 +52,8 @@ pub(crate) struct MetaStore {
     handed_out: BTreeMap<String, Weak<dyn File>>,
     /// Entries of `handed_out` at which those of closed files are swept.
     sweep_at: usize,
+    /// Files of segments that are not the manifest's any more, and that somebody may still come to read.
+    removed: BTreeMap<Generation, (PartitionId, u32)>,
     /// Directories of topics that are known to exist.
     directories: BTreeSet<TopicId>,
     next_topic: u32,
@@ -87,6 +91,8 @@ enum Then {
     /// Forgets the prepared segment, which is the manifest's now.
     Activated(Generation),
     EmptyTopic(TopicId),
+    /// Notes the files of removed segments.
+    Removed(Vec<(Generation, PartitionId, u32)>),
     GiveJournalFile {
         number: u32,
         reuse: bool,
@@ -127,6 +133,7 @@ impl MetaStore {
             prepared: BTreeMap::new(),
             handed_out: BTreeMap::new(),
             sweep_at: 1024,
+            removed: BTreeMap::new(),
             directories: BTreeSet::new(),
             next_topic,
         })
@@ -255,6 +262,9 @@ impl MetaStore {
                 Ok(Executed { done: MetaDone::TopicDeleted, directory: None, then: Then::EmptyTopic(topic) })
             }
             MetaOrder::AddPartitions { topic, total } => self.add_partitions(topic, total, batch),
+            MetaOrder::TruncateBefore { partition, offset } => self.truncate_before(partition, offset, batch),
+            MetaOrder::TruncateAfter { partition, offset, end } => self.truncate_after(partition, offset, end, batch),
+            MetaOrder::RecycleSegments { generations } => Ok(self.recycle_segments(&generations)),
             MetaOrder::CloseClean => unreachable!("a batch has no request to close"),
         }
     }
@@ -266,9 +276,13 @@ impl MetaStore {
             Then::Activated(generation) => drop(self.prepared.remove(&generation)),
             Then::EmptyTopic(topic) => {
                 self.prepared.retain(|_, prepared| prepared.partition.topic != topic);
+                self.removed.retain(|_, (partition, _)| partition.topic != topic);
                 let handed_out = &self.handed_out;
                 tidy::empty_topic(disk, topic, &mut self.pool, |path| in_use(handed_out, path));
                 self.directories.remove(&topic);
+            }
+            Then::Removed(ref segments) => {
+                self.removed.extend(segments.iter().map(|(generation, id, sequence)| (*generation, (*id, *sequence))));
             }
             Then::GiveJournalFile { number, reuse } => self.journal.give(disk, number, reuse),
         }
@@ -313,7 +327,9 @@ impl MetaStore {
         }
         let prepared = self.prepared.values().filter(|p| p.partition == partition).map(|p| p.sequence + 1).max();
         let known = self.image().partitions.get(&partition).map_or(0, |p| p.next_sequence());
-        let sequence = known.max(prepared.unwrap_or(0));
+        // The name of a removed segment's file is not free yet.
+        let removed = self.removed.values().filter(|(id, _)| *id == partition).map(|(_, sequence)| sequence + 1).max();
+        let sequence = known.max(prepared.unwrap_or(0)).max(removed.unwrap_or(0));
         let path = names::segment(partition, sequence);
         let (file, generation) = match self.clean_segment_file(&path, size) {
             // The pool is for speed; space comes first.
@@ -452,7 +468,8 @@ impl MetaStore {
 
     fn open_segment_file(&mut self, partition: PartitionId, generation: Generation) -> Result<Executed> {
         let known = self.image().partitions.get(&partition).and_then(|p| p.find(generation));
-        let Some(sequence) = known.map(|s| s.sequence) else {
+        let removed = self.removed.get(&generation).filter(|(id, _)| *id == partition).map(|(_, sequence)| *sequence);
+        let Some(sequence) = known.map(|s| s.sequence).or(removed) else {
             return Err(Error::new(ErrorKind::NotFound, format!("{partition} has no segment {generation}")));
         };
         let file = self.open_file(&names::segment(partition, sequence), OpenMode::Read)?;

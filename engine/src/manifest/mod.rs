@@ -24,7 +24,7 @@ mod meta_tests;
 mod store_tests;
 
 pub(crate) use crate::format::manifest::CheckpointEntry as Settled;
-pub(crate) use image::{Damage, FIRST_LSN, Kept, Known, Manifest, Segment, SegmentState};
+pub(crate) use image::{Damage, FIRST_LSN, Kept, Known, Manifest, Partition, Segment, SegmentState};
 pub(crate) use meta::{MetaOptions, MetaStore};
 pub(crate) use request::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd};
 pub(crate) use scratch::Scratch;

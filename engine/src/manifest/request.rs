@@ -105,6 +105,23 @@ pub(crate) enum MetaOrder {
         topic: TopicId,
         total: u32,
     },
+    /// The partition's log begins at `offset` from now on; segments that end there or before are removed. Their files
+    /// stay readable until [`RecycleSegments`](MetaOrder::RecycleSegments).
+    TruncateBefore {
+        partition: PartitionId,
+        offset: u64,
+    },
+    /// The partition's log, all of which is sealed, ends at `offset` from now on: a segment that reaches beyond it ends
+    /// at `end`, and those that begin there or later are removed, as by [`TruncateBefore`](MetaOrder::TruncateBefore).
+    TruncateAfter {
+        partition: PartitionId,
+        offset: u64,
+        end: Option<(Generation, SegmentEnd)>,
+    },
+    /// Nobody begins to read these removed segments any more: their files are free.
+    RecycleSegments {
+        generations: Vec<Generation>,
+    },
     /// Everything is sealed and the journal holds nothing: the next open needs no recovery. The last request.
     CloseClean,
 }
@@ -137,6 +154,10 @@ pub(crate) enum MetaDone {
     },
     TopicDeleted,
     PartitionsAdded,
+    Truncated {
+        removed: Vec<Generation>,
+    },
+    SegmentsRecycled,
     /// Whether the manifest now says clean; it does not while a segment is open or a journal file kept.
     Closed {
         clean: bool,

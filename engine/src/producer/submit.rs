@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use super::ticket::Ticket;
 use super::{AppendOptions, Appended, RoundRobin, partition_of};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::plan::Plan;
 use crate::format::record::Record;
 use crate::io::Environment;
-use crate::partition::Partition;
-use crate::sync::Arc;
+use crate::partition::Seat;
 
 /// Appends one batch to a partition.
 pub(crate) fn submit(
-    partition: Arc<Partition>,
+    seat: &Seat,
     records: &[Record<'_>],
     options: AppendOptions,
     environment: &dyn Environment,
@@ -25,7 +24,17 @@ pub(crate) fn submit(
     if let Some(offset) = options.expected_offset {
         plan = plan.at(offset);
     }
-    let at = partition.append(&plan, records, environment, options.wait_for_memory)?;
+    let (partition, at) = loop {
+        let before = seat.truncations();
+        let partition = seat.current();
+        match partition.append(&plan, records, environment, options.wait_for_memory) {
+            Err(error) if error.kind() == ErrorKind::Truncated => match options.wait_for_memory {
+                true => seat.wait_truncated(before),
+                false => return Err(Error::new(ErrorKind::WouldBlock, error.message())),
+            },
+            appended => break (partition, appended?),
+        }
+    };
     let durability = options.durability.unwrap_or_else(|| partition.watermark().durability());
     partition.want(durability, at.end.offset);
     let appended =

@@ -93,6 +93,11 @@ impl Batch {
         self.count == 0
     }
 
+    /// The offsets of its first batch as it was appended: its base, and the one after it.
+    pub(crate) fn bounds(&self) -> Option<(u64, u64)> {
+        frame::outline(self.frames(), self.segment_base).map(|frame| (frame.base_offset, frame.end_offset))
+    }
+
     /// Bytes of its records as stored, with their headers.
     pub fn size(&self) -> usize {
         self.frames().len()

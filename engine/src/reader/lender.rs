@@ -31,6 +31,8 @@ pub(crate) struct Cursor {
     pub(super) refused: bool,
     /// How far the device was asked ahead.
     pub(super) ahead: Option<Ahead>,
+    /// The log was cut here, before the cursor: what it would come to is not what it was on its way to.
+    pub(super) cut: Option<u64>,
 }
 
 /// A frame boundary at or before the cursor's offset.
@@ -45,6 +47,11 @@ pub(super) struct Mark {
 impl Cursor {
     pub(crate) fn new(offset: u64) -> Cursor {
         Cursor { offset, ..Cursor::default() }
+    }
+
+    /// Byte of its segment that it has come to.
+    pub(crate) fn position(&self) -> Option<u64> {
+        self.place.as_ref().map(|mark| mark.position)
     }
 
     /// A cursor that reads on from `offset`, so that the device may be asked ahead.

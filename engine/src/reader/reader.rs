@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::lender::{Attempt, Cursor, Lender};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Gate;
-use crate::partition::Partition;
+use crate::partition::{Partition, Seat};
 use crate::sync::Arc;
 
 /// Where a [`Reader`] begins.
@@ -56,17 +56,53 @@ pub struct Reader {
 /// What a read needs beside its place.
 #[derive(Clone)]
 pub(crate) struct Source {
+    seat: Arc<Seat>,
+    /// The incarnation that was read last.
     pub(crate) partition: Arc<Partition>,
     pub(crate) lender: Arc<Lender>,
     pub(crate) gate: Arc<Gate>,
 }
 
 impl Source {
+    pub(crate) fn new(seat: Arc<Seat>, lender: Arc<Lender>, gate: Arc<Gate>) -> Source {
+        Source { partition: seat.current(), seat, lender, gate }
+    }
+
+    /// One try to read at the cursor, in whichever incarnation of the partition counts.
+    pub(crate) fn attempt(&mut self, cursor: &mut Cursor, max_bytes: usize) -> Result<Attempt> {
+        loop {
+            if let Some(cut) = cursor.cut {
+                let message = format!(
+                    "{}: the log was cut at offset {cut}, before the reader at {}; seek to read on",
+                    self.partition, cursor.offset
+                );
+                return Err(Error::new(ErrorKind::OutOfRange, message));
+            }
+            match self.lender.attempt(&self.partition, cursor, max_bytes) {
+                Err(error) if error.kind() == ErrorKind::Truncated => self.follow(cursor),
+                attempt => return attempt,
+            }
+        }
+    }
+
+    /// Goes on in the incarnation that counts.
+    fn follow(&mut self, cursor: &mut Cursor) {
+        let cut = self.seat.agree_below(self.partition.tail().epoch());
+        self.partition = self.seat.current();
+        let Cursor { offset, sequential, waited, .. } = *cursor;
+        *cursor = Cursor { offset, sequential, waited, cut: (offset > cut).then_some(cut), ..Cursor::default() };
+    }
+
+    /// The incarnation that counts.
+    pub(crate) fn current(&self) -> Arc<Partition> {
+        self.seat.current()
+    }
+
     /// Reads at the cursor. Blocks while the device is asked.
-    pub(crate) fn read(&self, cursor: &mut Cursor, max_bytes: usize) -> Result<Batch> {
+    pub(crate) fn read(&mut self, cursor: &mut Cursor, max_bytes: usize) -> Result<Batch> {
         self.gate.check()?;
         loop {
-            match self.lender.attempt(&self.partition, cursor, max_bytes)? {
+            match self.attempt(cursor, max_bytes)? {
                 Attempt::Batch(batch) => return Ok(batch),
                 Attempt::Wait(extent) => {
                     extent.wait(None);
@@ -76,21 +112,30 @@ impl Source {
     }
 
     /// As [`read`](Source::read), but waits until there is something, or `timeout` has passed.
-    pub(crate) fn read_wait(&self, cursor: &mut Cursor, max_bytes: usize, timeout: Option<Duration>) -> Result<Batch> {
+    pub(crate) fn read_wait(
+        &mut self,
+        cursor: &mut Cursor,
+        max_bytes: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Batch> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let batch = self.read(cursor, max_bytes)?;
             if !batch.is_empty() || timeout == Some(Duration::ZERO) {
                 return Ok(batch);
             }
-            if !self.partition.wait_beyond(cursor.offset, deadline)? {
-                return Ok(Batch::empty(cursor.offset));
+            match self.partition.wait_beyond(cursor.offset, deadline) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Batch::empty(cursor.offset)),
+                Err(error) if error.kind() == ErrorKind::Truncated => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
     /// The offset that a start means now. An error if it cannot be read from.
-    pub(crate) fn resolve(&self, start: Start) -> Result<u64> {
+    pub(crate) fn resolve(&mut self, start: Start) -> Result<u64> {
+        self.partition = self.seat.current();
         let offset = match start {
             Start::Earliest => self.partition.log_start(),
             Start::Latest => self.partition.watermark().high(),
@@ -101,7 +146,7 @@ impl Source {
         if let Start::Offset(_) = start {
             // Damage is the answer to the read, not to the positioning.
             match self.partition.check_readable(offset) {
-                Err(error) if error.kind() != crate::ErrorKind::Corrupt => return Err(error),
+                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
                 _ => {}
             }
         }
@@ -110,7 +155,7 @@ impl Source {
 }
 
 impl Reader {
-    pub(crate) fn new(source: Source, start: Start) -> Result<Reader> {
+    pub(crate) fn new(mut source: Source, start: Start) -> Result<Reader> {
         source.gate.check()?;
         let offset = source.resolve(start)?;
         Ok(Reader { source, cursor: Cursor::in_order(offset) })
@@ -123,8 +168,8 @@ impl Reader {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) where acknowledged records are damaged: the error names the range, the
     /// reader stays before it, and [`seek`](Reader::seek) to its end reads on. [`Io`](crate::ErrorKind::Io) if the
     /// device refuses. [`WouldBlock`](crate::ErrorKind::WouldBlock) if batches that are held use up the readers' part
-    /// of the memory budget. [`OutOfRange`](crate::ErrorKind::OutOfRange) if retention has overtaken the reader.
-    /// After any of them the reader is where it was.
+    /// of the memory budget. [`OutOfRange`](crate::ErrorKind::OutOfRange) if the log start has overtaken the reader, or
+    /// the log was cut before it. After any of them the reader is where it was.
     pub fn next(&mut self, max_bytes: usize, timeout: Option<Duration>) -> Result<Batch> {
         self.source.read_wait(&mut self.cursor, max_bytes, timeout)
     }

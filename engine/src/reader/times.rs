@@ -17,8 +17,8 @@ impl Source {
     ///
     /// The index of a segment knows the latest timestamp before each of its entries, so that one stretch between two
     /// of them is read, and segments that end before `time` are not read at all.
-    pub(crate) fn first_at(&self, time: i64) -> Result<u64> {
-        let partition = &self.partition;
+    pub(crate) fn first_at(&mut self, time: i64) -> Result<u64> {
+        let partition = Arc::clone(&self.partition);
         debug_assert!(time > NEVER, "times have a range");
         let high = partition.watermark().high();
         let mut from = partition.log_start();
@@ -47,8 +47,8 @@ impl Source {
     ///
     /// Append times never fall, so they divide the partition in two: the last segment that begins before `time` has the
     /// place, and its index leads there by halves, each of which reads one batch.
-    pub(crate) fn first_appended_at(&self, time: i64) -> Result<u64> {
-        let partition = &self.partition;
+    pub(crate) fn first_appended_at(&mut self, time: i64) -> Result<u64> {
+        let partition = Arc::clone(&self.partition);
         let high = partition.watermark().high();
         let segments = partition.chain().segments();
         let next = segments.partition_point(|segment| segment.base_time < time);
@@ -57,7 +57,7 @@ impl Source {
             let begin = from.max(segment.base_offset);
             let end = partition.visible(segment).offset.min(high);
             if begin < end {
-                let index = self.lender.index_now(partition, segment)?;
+                let index = self.lender.index_now(&partition, segment)?;
                 let stretch = self.stretch_appended(segment, &index, begin..end, time)?;
                 if let Some(found) = self.scan(stretch, end, |record| record.append_time >= time)? {
                     return Ok(found);
@@ -72,7 +72,7 @@ impl Source {
     }
 
     /// The last entry of a segment's index before which nothing of `offsets` was appended at `time` or later.
-    fn stretch_appended(&self, segment: &Segment, index: &Index, offsets: Range<u64>, time: i64) -> Result<u64> {
+    fn stretch_appended(&mut self, segment: &Segment, index: &Index, offsets: Range<u64>, time: i64) -> Result<u64> {
         let offset = |at| segment.base_offset + u64::from(index.entry(at).relative_offset);
         let (mut low, mut high) = (0, index.len());
         while low < high {
@@ -91,7 +91,7 @@ impl Source {
     }
 
     /// The append time of the first record at `offset` or behind it; `None` where it is damaged.
-    fn append_time_at(&self, offset: u64) -> Result<Option<i64>> {
+    fn append_time_at(&mut self, offset: u64) -> Result<Option<i64>> {
         match self.read(&mut Cursor::new(offset), 1) {
             Ok(batch) => Ok(batch.iter().next().map(|record| record.append_time)),
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
@@ -114,7 +114,7 @@ impl Source {
     }
 
     /// The first of the records of `from..end` that is sought. Damage counts as found.
-    fn scan(&self, from: u64, end: u64, is_sought: impl Fn(&RecordView<'_>) -> bool) -> Result<Option<u64>> {
+    fn scan(&mut self, from: u64, end: u64, is_sought: impl Fn(&RecordView<'_>) -> bool) -> Result<Option<u64>> {
         let mut cursor = Cursor::new(from);
         while cursor.offset < end {
             let before = cursor.offset;

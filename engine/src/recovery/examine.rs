@@ -95,7 +95,8 @@ impl Bench<'_> {
 
     /// Takes the next segment of the chain.
     fn step(&mut self, walk: &mut Walk, segment: &Segment, next: Option<&Segment>, notes: &Notes) -> Result<()> {
-        let tail = walk.tail.unwrap_or(segment.base_offset);
+        // Below the log start nothing is missed.
+        let tail = walk.tail.map_or(segment.base_offset, |tail| tail.max(walk.log_start));
         if !walk.broken && segment.base_offset > tail {
             if segment.gap {
                 self.rows.hit(Row::SuccessorGapRecorded);
@@ -154,7 +155,7 @@ impl Bench<'_> {
 
     /// Step 5.
     fn verdict(&mut self, mut walk: Walk, list: &[Segment], notes: &Notes) -> Finding {
-        let tail = walk.tail.unwrap_or(walk.log_start);
+        let tail = walk.tail.map_or(walk.log_start, |tail| tail.max(walk.log_start));
         for segment in list {
             if let SegmentState::Open { settled: Some(settled) } = segment.state {
                 walk.testify(Some(settled.offset));

@@ -73,7 +73,8 @@ impl Collector<'_> {
         };
         let end = entry.position.saturating_add(u64::from(entry.size));
         let partition = &self.image.partitions[&entry.partition];
-        if entry.end_offset <= partition.log_start {
+        // What is still appended to is needed from its beginning, wherever the log starts.
+        if entry.end_offset <= partition.log_start && !segment.is_open() {
             return Row::RangeBelowLogStart;
         }
         let damaged = !partition.damaged.is_empty();

@@ -1,6 +1,7 @@
 //! A partition's segments, oldest first.
 
 use super::Segment;
+use crate::ids::Generation;
 use crate::sync::{Arc, Swap};
 
 /// The segments of one partition by base offset; read without a lock.
@@ -33,6 +34,13 @@ impl Chain {
         let segments = self.segments.load();
         let after = segments.partition_point(|segment| segment.base_offset <= offset);
         segments.get(after).map(Arc::clone)
+    }
+
+    /// Takes segments out that are not the partition's any more.
+    pub(crate) fn remove(&self, gone: &[Generation]) {
+        self.segments.update(|segments| {
+            segments.iter().filter(|segment| !gone.contains(&segment.generation)).cloned().collect()
+        });
     }
 
     /// Appends the newest segment.

@@ -28,8 +28,19 @@ pub(crate) enum Message {
     Stop(Vec<PartitionId>, Box<dyn FnOnce() + Send>),
     /// The topic of these partitions is deleted, durably: the journal need not hold their bytes any more.
     Forget(Vec<PartitionId>),
+    /// The log of the partition is to be truncated: call back when it is settled so far, or has failed.
+    Settle(Arc<Tail>, Reach, Box<dyn FnOnce() + Send>),
     /// Make everything durable, seal, and end.
     Close,
+}
+
+/// How much of a partition has to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Every segment that has ended at or below this offset.
+    Ended(u64),
+    /// Everything that was appended. The tail refuses appends.
+    All,
 }
 
 /// A read of `size` bytes at `position` into the beginning of `block`, which nobody else knows yet.
@@ -129,7 +140,7 @@ fn refuse(message: Message, error: &Error) {
             tail.watermark().fail(error.clone());
         }
         Message::Read(request) => (request.done)(Err(error.clone())),
-        Message::Stop(_, done) => done(),
+        Message::Stop(_, done) | Message::Settle(_, _, done) => done(),
         Message::Forget(_) => {}
         Message::Pressure | Message::Close => {}
     }

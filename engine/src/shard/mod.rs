@@ -14,13 +14,14 @@ mod journalling;
 mod metadata;
 mod quiet;
 mod reads;
+mod settling;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use counts::Latency;
-pub(crate) use handle::{Message, ReadRequest, ShardHandle, Wake};
+pub(crate) use handle::{Message, Reach, ReadRequest, ShardHandle, Wake};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -150,6 +151,7 @@ pub(crate) struct Shard {
     told_no_space: bool,
     told_no_journal: bool,
     stopping: Vec<metadata::Stopping>,
+    settling: Vec<settling::Settling>,
 }
 
 impl Shard {
@@ -189,6 +191,7 @@ impl Shard {
             told_no_space: false,
             told_no_journal: false,
             stopping: Vec::new(),
+            settling: Vec::new(),
             config,
         }
     }
@@ -222,6 +225,7 @@ impl Shard {
         self.keep_noted_journals(out);
         self.checkpoint(out);
         self.finish_stopping();
+        self.finish_settling();
         self.issue_waiting(out);
     }
 
@@ -235,6 +239,7 @@ impl Shard {
                 Message::Pressure => self.destage_everything(),
                 Message::Stop(partitions, done) => self.stop(&partitions, done),
                 Message::Forget(partitions) => self.forget(&partitions),
+                Message::Settle(tail, reach, done) => self.settle(tail, reach, done),
                 Message::Close => self.close(),
             }
         }
@@ -243,21 +248,31 @@ impl Shard {
 
     fn announced(&mut self, tail: Arc<crate::tail::Tail>) {
         tail.accept();
-        let writer = match self.by_id.get(&tail.partition()) {
-            Some(&writer) => writer,
-            None => {
-                let writer = self.writers.len();
-                self.by_id.insert(tail.partition(), writer);
-                self.writers.push(Writer::new(tail, self.config.first_segment));
-                writer
-            }
-        };
+        let Some(writer) = self.writer_of(tail) else { return };
         if self.closing {
             // It raced with the close, or its partition was made behind the close's back.
             self.close_writer(writer);
         }
         self.enqueue(writer);
         self.watch(writer);
+    }
+
+    /// The writer of a tail. `None`: another tail has taken its place, and everything of it is sealed.
+    fn writer_of(&mut self, tail: Arc<crate::tail::Tail>) -> Option<usize> {
+        let Some(&writer) = self.by_id.get(&tail.partition()) else {
+            let writer = self.writers.len();
+            self.by_id.insert(tail.partition(), writer);
+            self.writers.push(Writer::new(tail, self.config.first_segment));
+            return Some(writer);
+        };
+        let known = &mut self.writers[writer];
+        if tail.epoch() < known.tail.epoch() {
+            return None;
+        }
+        if tail.epoch() > known.tail.epoch() {
+            known.follow(tail);
+        }
+        Some(writer)
     }
 
     /// Has the writer looked at in this turn or the next.

@@ -133,6 +133,13 @@ impl Writer {
         }
     }
 
+    /// Goes on with another tail of the partition, after a truncation: everything of this one is sealed.
+    pub(crate) fn follow(&mut self, tail: Arc<Tail>) {
+        debug_assert!(self.segments.is_empty() && self.under_way == 0, "a tail is settled before another follows");
+        let Writer { queued, offered, silent, watched, next_size, .. } = *self;
+        *self = Writer { queued, offered, silent, watched, ..Writer::new(tail, next_size) };
+    }
+
     /// Whether the topic's records are acknowledged when they are durable.
     pub(crate) fn is_durable(&self) -> bool {
         self.tail.watermark().durability() == Durability::Durable

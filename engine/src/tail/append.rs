@@ -4,9 +4,8 @@ use super::Tail;
 use super::counts::Batch;
 use super::place::Frame;
 use super::room::Refusal;
-use super::tail::Appended;
+use super::tail::{Appended, waits_for_reservations};
 use crate::durability::Durability;
-use crate::error::ErrorKind;
 use crate::format::frame;
 use crate::format::plan::Plan;
 use crate::format::record::Record;
@@ -55,11 +54,11 @@ impl Tail {
     /// Under the append lock: a reservation is complete; with the batch, or without one.
     ///
     /// After a failure nothing is published any more: whoever waited has been told that it failed, and what readers
-    /// see must not grow either. A tail that is merely closed is not failed: the shard that closes waits for what is
-    /// under way.
+    /// see must not grow either. A tail that is merely closed, or held for a truncation, is not failed: the shard waits
+    /// for what is under way.
     pub(super) fn complete(&self, number: u64, batch: Option<Batch>) -> Completed {
         let mut guard = self.state.lock();
-        if guard.failed.as_ref().is_some_and(|error| error.kind() != ErrorKind::Closed) {
+        if guard.failed.as_ref().is_some_and(|error| !waits_for_reservations(error)) {
             return Completed::default();
         }
         if let Some(batch) = batch {

@@ -42,6 +42,16 @@ impl Counts {
     }
 }
 
+impl From<AppendTotals> for Counts {
+    fn from(before: AppendTotals) -> Counts {
+        let counts = Counts::default();
+        counts.appends.set(before.appends);
+        counts.records.set(before.records);
+        counts.bytes.set(before.bytes);
+        counts
+    }
+}
+
 impl AppendTotals {
     pub(crate) fn add(&mut self, other: AppendTotals) {
         self.appends += other.appends;

@@ -51,6 +51,8 @@ pub(crate) struct Appended {
 /// published prefix per segment and is told by an announcement that there is something new. Readers take no lock.
 pub(crate) struct Tail {
     pub(super) partition: PartitionId,
+    /// How many tails of the partition came before it in this engine. After a truncation another one goes on.
+    epoch: u32,
     pub(super) pool: Arc<Pool>,
     pub(super) chain: Arc<Chain>,
     /// Segments that the shard has not sealed yet, oldest first.
@@ -75,6 +77,7 @@ impl Tail {
     pub(crate) fn new(start: TailStart, pool: Arc<Pool>, chain: Arc<Chain>) -> Tail {
         Tail {
             partition: start.partition,
+            epoch: 0,
             pool,
             chain,
             active: Swap::new(Vec::new()),
@@ -102,15 +105,29 @@ impl Tail {
         }
     }
 
+    /// Makes it the one that goes on after `before`, which is held and settled. It takes over the segment that was
+    /// prepared, and what was counted.
+    pub(crate) fn following(mut self, before: &Tail) -> Tail {
+        self.epoch = before.epoch + 1;
+        self.counts = Counts::from(before.appended());
+        if let Some(prepared) = before.take_prepared() {
+            self.offer_segment(Ok(prepared));
+        }
+        self
+    }
+
     pub(crate) fn partition(&self) -> PartitionId {
         self.partition
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     pub(crate) fn chain(&self) -> &Arc<Chain> {
         &self.chain
     }
 
-    #[cfg(test)]
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
@@ -132,6 +149,11 @@ impl Tail {
     /// The offset of the next append.
     pub(crate) fn next_offset(&self) -> u64 {
         self.state.lock().next_offset
+    }
+
+    /// Append time of the last frame. Ms.
+    pub(crate) fn last_time(&self) -> i64 {
+        self.state.lock().last_time
     }
 
     /// Takes a segment off the active ones: it is sealed.
@@ -263,12 +285,12 @@ impl Tail {
         Some(open.block)
     }
 
-    /// Refuses appends from now on. Reservations under way are still published if the error is that of a close, which
-    /// waits for them, and not after a failure. The first failure stands. Whoever waits for room gets it. Waiters for
-    /// acknowledgements are the business of [`Watermark::fail`].
+    /// Refuses appends from now on. Reservations under way are still published if the error is that of a close or of a
+    /// truncation, which wait for them, and not after a failure. The first failure stands. Whoever waits for room gets
+    /// it. Waiters for acknowledgements are the business of [`Watermark::fail`].
     pub(crate) fn fail(&self, error: Error) {
         let mut guard = self.state.lock();
-        if guard.failed.as_ref().is_none_or(|before| before.kind() == ErrorKind::Closed) {
+        if guard.failed.as_ref().is_none_or(waits_for_reservations) {
             guard.failed = Some(error);
         }
         self.wish.store(0, Ordering::Release);
@@ -276,6 +298,14 @@ impl Tail {
         drop(guard);
         self.room.wake_all();
         self.pool.nudge();
+    }
+
+    /// Takes appends again after it was failed for a truncation that did not come about.
+    pub(crate) fn resume(&self) {
+        let mut guard = self.state.lock();
+        if guard.failed.as_ref().is_some_and(|error| error.kind() == ErrorKind::Truncated) {
+            guard.failed = None;
+        }
     }
 
     /// The segment that was offered and not used, at the end.
@@ -298,6 +328,11 @@ impl Tail {
             failed: state.failed.clone(),
         }
     }
+}
+
+/// Whether whoever had a tail refuse appends with this error waits for those that are under way.
+pub(super) fn waits_for_reservations(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Closed | ErrorKind::Truncated)
 }
 
 /// What [`Tail::snapshot`] shows.

@@ -52,6 +52,8 @@ pub(crate) struct Watermark {
     durable: Mark,
     durability: Durability,
     failed: OnceLock<Error>,
+    /// Offsets from here on were cut off: what of them was not acknowledged to somebody never will be.
+    cut: AtomicU64,
 }
 
 impl Watermark {
@@ -63,6 +65,7 @@ impl Watermark {
             durable: Mark::new(offset),
             durability,
             failed: OnceLock::new(),
+            cut: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -119,6 +122,17 @@ impl Watermark {
         }
     }
 
+    /// As [`fail`](Watermark::fail), and what lies at `cut` or beyond is not acknowledged any more either.
+    pub(crate) fn cut(&self, cut: u64, error: Error) {
+        self.cut.store(cut, Ordering::Release);
+        self.fail(error);
+    }
+
+    /// Whether everything below `offset` is acknowledged in a mode, and was not cut off.
+    pub(crate) fn reached(&self, durability: Durability, offset: u64) -> bool {
+        self.mark(durability).offset() >= offset && offset <= self.cut.load(Ordering::Acquire)
+    }
+
     /// Why no mark will move again.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failed.get()
@@ -127,7 +141,7 @@ impl Watermark {
     /// Blocks until the mark of `durability` reaches `offset`, or until `deadline`; whether it has.
     pub(crate) fn wait(&self, durability: Durability, offset: u64, deadline: Option<Instant>) -> Result<bool> {
         let mark = self.mark(durability);
-        let reached = || mark.offset() >= offset;
+        let reached = || self.reached(durability, offset);
         mark.waiters.wait(offset, deadline, || reached() || self.failed.get().is_some());
         match self.failed.get() {
             Some(error) if !reached() => Err(error.clone()),

@@ -9,6 +9,7 @@ mod state;
 #[allow(clippy::module_inception, reason = "the noun of this level")]
 mod topic;
 mod totals;
+mod truncate;
 
 pub use describe::{PartitionDescription, TopicDescription};
 pub use dump::FrameInfo;

@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::ids::{PartitionId, TopicId};
 use crate::io::Environment;
 use crate::manifest::{MetaDone, MetaOrder};
-use crate::partition::{Partition, PartitionStart};
+use crate::partition::{Partition, PartitionStart, Seat};
 use crate::producer::RoundRobin;
 use crate::reader::Lender;
 use crate::segment::Chain;
@@ -57,12 +57,12 @@ pub(crate) struct TopicState {
     pub(crate) durability: Durability,
     pub(crate) turns: RoundRobin,
     pub(crate) common: Arc<Common>,
-    slots: Slots<Arc<Partition>>,
+    slots: Slots<Arc<Seat>>,
     deleted: AtomicBool,
     /// Who waits for a number of partitions, or for the end of the topic.
     shape: WaitQueue,
     /// One change of its shape at a time.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
 }
 
 impl TopicState {
@@ -120,8 +120,13 @@ impl TopicState {
 
     /// A partition, made if this is its first use.
     pub(crate) fn partition(&self, index: u32) -> Result<Arc<Partition>> {
+        Ok(self.seat(index)?.current())
+    }
+
+    /// Its place, where the partition is made if this is its first use.
+    pub(crate) fn seat(&self, index: u32) -> Result<&Arc<Seat>> {
         match self.slots.get(index) {
-            Some(slot) => Ok(Arc::clone(slot.get_or_init(|| Arc::new(self.make(index))))),
+            Some(slot) => Ok(slot.get_or_init(|| Arc::new(Seat::new(self.make(index))))),
             None => Err(self.no_partition(index)),
         }
     }
@@ -149,18 +154,18 @@ impl TopicState {
     /// Puts in a partition that recovery found.
     pub(crate) fn install(&self, partition: Partition) {
         let slot = self.slots.get(partition.id().partition).expect("recovery names partitions of the topic");
-        let fresh = slot.set(Arc::new(partition)).is_ok();
+        let fresh = slot.set(Arc::new(Seat::new(partition))).is_ok();
         assert!(fresh, "recovery names each partition once, before anybody uses it");
     }
 
     /// A partition, if it has been used.
-    pub(crate) fn known(&self, index: u32) -> Option<&Arc<Partition>> {
-        self.slots.get(index).and_then(OnceLock::get)
+    pub(crate) fn known(&self, index: u32) -> Option<Arc<Partition>> {
+        self.slots.get(index).and_then(OnceLock::get).map(|seat| seat.current())
     }
 
     /// The partitions that have been used.
     pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
-        self.slots.iter().filter_map(|slot| slot.get().map(Arc::clone)).collect()
+        self.slots.iter().filter_map(|slot| slot.get().map(|seat| seat.current())).collect()
     }
 
     /// Raises the number of partitions.
@@ -237,7 +242,7 @@ impl TopicState {
                 damaged: Vec::new(),
                 failed: None,
             };
-            slot.get().map_or(empty.clone(), |partition| describe(partition, empty))
+            slot.get().map_or(empty.clone(), |seat| describe(&seat.current(), empty))
         });
         TopicDescription {
             name: self.name.to_string(),

@@ -118,7 +118,7 @@ impl Topic {
             Target::Key(key) => self.partition_of(key),
             Target::RoundRobin => self.state.turns.next(self.state.partitions()),
         };
-        submit(self.state.partition(index)?, records, options, &*self.state.common.environment)
+        submit(self.state.seat(index)?, records, options, &*self.state.common.environment)
     }
 
     /// As [`submit`](Topic::submit), but the acknowledgement arrives in a completion queue, under `token`. Returns
@@ -189,7 +189,44 @@ impl Topic {
         self.state.check()?;
         let common = &self.state.common;
         let (lender, gate) = (Arc::clone(&common.lender), Arc::clone(&common.gate));
-        Ok(Source { partition: self.state.partition(partition)?, lender, gate })
+        Ok(Source::new(Arc::clone(self.state.seat(partition)?), lender, gate))
+    }
+
+    /// Removes the records below `offset`: it becomes the log start offset. Beyond the end it becomes the next offset
+    /// too, and nothing is left. Whole segments are freed; in the one that holds `offset`, records below it are no
+    /// longer read. Durable when it returns. An offset at or below the log start changes nothing.
+    ///
+    /// Batches that readers hold stay as they are. A reader or consumer that stands below `offset` is
+    /// [out of range](crate::ErrorKind::OutOfRange), and so is a committed position. A partition whose damaged
+    /// offsets all lie below `offset` is whole again.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have;
+    /// [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one whose device refused a write; and those of the
+    /// metadata, after which nothing has changed.
+    pub fn truncate_before(&self, partition: u32, offset: u64) -> Result<()> {
+        self.state.truncate_before(partition, offset)
+    }
+
+    /// Cuts off the records at `offset` and beyond: `offset` becomes the next offset, and what is appended from then on
+    /// stands in a new segment, under a new generation. Durable when it returns. Everything appended before is made
+    /// durable first; appends meanwhile wait. At the next offset nothing is cut.
+    ///
+    /// A ticket whose records were cut answers [`Truncated`](crate::ErrorKind::Truncated), unless it was acknowledged
+    /// before, and never for other records at its offsets. Batches that readers hold stay as they are. A
+    /// [`Reader`] or consumer that stands beyond `offset` is [out of range](crate::ErrorKind::OutOfRange) until it
+    /// seeks, also once new records have come to where it stands. A committed position, or an offset given to
+    /// [`read`](Topic::read), is so only as long as it lies beyond the end.
+    ///
+    /// # Errors
+    /// [`OutOfRange`](crate::ErrorKind::OutOfRange) below the log start offset or beyond the next offset;
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in the middle of a batch, whose bounds it names: a batch
+    /// is there whole or not at all; [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not
+    /// have; [`Corrupt`](crate::ErrorKind::Corrupt) and [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one
+    /// that takes no appends, or whose records there are damaged; and those of reads and of the metadata, after which
+    /// nothing has changed.
+    pub fn truncate_after(&self, partition: u32, offset: u64) -> Result<()> {
+        self.state.truncate_after(partition, offset)
     }
 
     /// What the topic looks like now.

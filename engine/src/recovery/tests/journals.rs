@@ -310,6 +310,9 @@ fn ranges_of_retired_generations_and_below_the_log_start() {
     let mut seg = world.segment(1, 0);
     let start = seg.end();
     seg.append_many(2);
+    seg.pad();
+    seg.write_all();
+    world.seal(&seg);
     let mut gone = world.segment(2, 0);
     gone.append_many(1);
     let mut journal = world.journal(0, 1, 1);
@@ -326,6 +329,27 @@ fn ranges_of_retired_generations_and_below_the_log_start() {
     assert_eq!(recovered.rows.of(Row::RangeBelowLogStart), 1);
     assert_eq!(recovered.rows.of(Row::WatermarkDropped), 1);
     assert_eq!(recovered.partitions[&seg.id].next_offset, 2);
+}
+
+/// They were dropped, and what was acknowledged behind them was called damaged.
+#[test]
+fn ranges_below_the_log_start_are_what_later_ones_stand_on() {
+    use crate::format::manifest::Edit;
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let start = seg.end();
+    seg.append_many(2);
+    let middle = seg.end();
+    seg.append_many(2);
+    let mut journal = world.journal(0, 1, 1);
+    let ranges = [seg.range(start, middle), seg.range(middle, seg.end())];
+    journal.write(&ranges, &[seg.watermark(seg.end())], 0);
+    let mut store = load(&world.disk).expect("a store");
+    store.commit(&[Edit::LogStart { partition: seg.id, offset: 2 }]).expect("a commit");
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::RangeOverlaid), 2);
+    assert_eq!(recovered.partitions[&seg.id].next_offset, 4);
+    assert!(recovered.partitions[&seg.id].damaged.is_empty());
 }
 
 #[test]

@@ -306,6 +306,27 @@ fn a_successor_behind_a_torn_tail_is_dropped() {
     assert!(!world.disk.exists(&second.path()));
 }
 
+/// The log start had moved over records that the crash took, and the log went on from there.
+#[test]
+fn a_successor_at_the_log_start_misses_nothing() {
+    let mut world = World::new();
+    let mut first = world.segment(1, 0);
+    first.append_many(2);
+    first.pad();
+    first.write_all();
+    let mut second = world.segment(1, 5);
+    second.append_many(3);
+    second.pad();
+    second.write_all();
+    let mut store = load(&world.disk).expect("a store");
+    let edit = crate::format::manifest::Edit::LogStart { partition: first.id, offset: 5 };
+    store.commit(&[edit]).expect("a commit");
+    let (recovered, partition) = recover_twice(&world, first.id);
+    assert_eq!(recovered.rows.of(Row::SuccessorContinues), 1);
+    assert_eq!((partition.log_start, partition.end_offset), (5, 8));
+    assert!(partition.damaged.is_empty());
+}
+
 #[test]
 fn a_successor_behind_a_gap_that_testifies_is_evidence_of_damage_and_stays_on_disk() {
     let mut world = World::new();

@@ -1,0 +1,408 @@
+//! Truncation: the log's start moved up, its end moved back, and what readers, tickets and crashes make of it.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{LONG, append, open, read_all, topic, values};
+use thalweg::{
+    AppendOptions, ConsumerOptions, ErrorKind, EventKind, Options, OutOfRange, Record, Start, Target, Topic,
+};
+
+fn numbers(range: core::ops::Range<u64>) -> Vec<Vec<u8>> {
+    range.map(|number| format!("{number:08}").into_bytes()).collect()
+}
+
+fn fill(topic: &Topic, range: core::ops::Range<u64>) {
+    range.for_each(|number| assert_eq!(append(topic, &format!("{number:08}")), number));
+}
+
+fn bounds(topic: &Topic) -> (u64, u64, u64) {
+    let described = &topic.describe().expect("described").partitions[0];
+    (described.log_start, described.high_watermark, topic.next_offset(0).expect("there"))
+}
+
+fn from_start(topic: &Topic) -> Vec<Vec<u8>> {
+    read_all(topic, 0, bounds(topic).0, 1 << 20).into_iter().filter_map(|record| record.value).collect()
+}
+
+for_each_runtime! {
+    fn what_is_cut_off_stays_away_and_equal_batches_take_its_place(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        fill(&topic, 0..20);
+        topic.truncate_after(0, 12).expect("between two batches");
+        assert_eq!(bounds(&topic), (0, 12, 12));
+        assert_eq!(values(&topic, 0), numbers(0..12));
+        assert_eq!(topic.read(0, 13, 1).expect_err("beyond").kind(), ErrorKind::OutOfRange);
+        // Batches of the same size, at the same offsets.
+        for number in 12..17 {
+            assert_eq!(append(&topic, &format!("x{number:07}")), number);
+        }
+        let expected = [numbers(0..12), (12..17).map(|n| format!("x{n:07}").into_bytes()).collect()].concat();
+        assert_eq!(values(&topic, 0), expected);
+        topic.truncate_after(0, 14).expect("in the new segment");
+        fill(&topic, 14..16);
+        let expected = [&expected[..14], &numbers(14..16)].concat();
+        assert_eq!(values(&topic, 0), expected);
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        assert!(engine.info().recovery.damaged.is_empty());
+        let topic = engine.topic("t").expect("there");
+        assert_eq!(values(&topic, 0), expected);
+        topic.truncate_after(0, 3).expect("in a segment of an earlier life");
+        topic.truncate_after(0, 0).expect("all of it");
+        assert_eq!(bounds(&topic), (0, 0, 0));
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let topic = engine.topic("t").expect("there");
+        assert_eq!(bounds(&topic), (0, 0, 0));
+        fill(&topic, 0..2);
+        assert_eq!(values(&topic, 0), numbers(0..2));
+        let report = engine.verify(|range| panic!("{range}")).expect("verified");
+        assert_eq!(report.records, 2);
+    }
+
+    fn the_start_moves_up_and_beyond_the_end_nothing_is_left(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        fill(&topic, 0..10);
+        topic.truncate_before(0, 4).expect("in the middle");
+        topic.truncate_before(0, 2).expect("below the log start nothing happens");
+        assert_eq!(bounds(&topic), (4, 10, 10));
+        assert_eq!(topic.read(0, 3, 1).expect_err("gone").kind(), ErrorKind::OutOfRange);
+        assert_eq!(from_start(&topic), numbers(4..10));
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let topic = engine.topic("t").expect("there");
+        assert_eq!((bounds(&topic), from_start(&topic)), ((4, 10, 10), numbers(4..10)));
+        topic.truncate_before(0, 8).expect("in a sealed segment");
+        topic.truncate_before(0, 100).expect("beyond the end");
+        assert_eq!((bounds(&topic), topic.describe().expect("described").partitions[0].segments), ((100, 100, 100), 0));
+        assert_eq!(from_start(&topic), numbers(0..0));
+        fill(&topic, 100..103);
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let topic = engine.topic("t").expect("there");
+        assert_eq!((bounds(&topic), from_start(&topic)), ((100, 103, 103), numbers(100..103)));
+        topic.truncate_after(0, 100).expect("everything");
+        assert_eq!(topic.truncate_after(0, 99).expect_err("below the start").kind(), ErrorKind::OutOfRange);
+        assert_eq!(topic.truncate_after(0, 101).expect_err("beyond the end").kind(), ErrorKind::OutOfRange);
+        engine.close().expect("closed");
+        let topic = open(dir.path(), runtime).topic("t").expect("there");
+        assert_eq!(topic.truncate_before(0, 200).expect_err("closed").kind(), ErrorKind::Closed);
+        let engine = open(dir.path(), runtime);
+        assert_eq!(bounds(&engine.topic("t").expect("there")), (100, 100, 100));
+    }
+
+    fn segments_below_the_start_give_their_space_back(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let value = vec![9; 100_000];
+        (0..200).for_each(|offset| assert_eq!(topic.append(&Record::new(&value)).expect("appended").base_offset, offset));
+        let segments = || topic.describe().expect("described").partitions[0].segments;
+        let before = segments();
+        let held = topic.read(0, 0, 1).expect("readable");
+        topic.truncate_before(0, 150).expect("done");
+        assert!(segments() < before, "{before} segments, then {}", segments());
+        assert_eq!(read_all(&topic, 0, 150, 1 << 20).len(), 50);
+        assert_eq!(held.iter().next().and_then(|record| record.value), Some(&value[..]));
+        engine.close().expect("closed");
+        assert_eq!(held.iter().next().and_then(|record| record.value), Some(&value[..]));
+        let engine = open(dir.path(), runtime);
+        assert_eq!(read_all(&engine.topic("t").expect("there"), 0, 150, 1 << 20).len(), 50);
+    }
+
+    fn a_batch_is_there_whole_or_not_at_all(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        append(&topic, "alone");
+        let three = ["a", "b", "c"].map(Record::new);
+        topic.append_batch(Target::Partition(0), &three).expect("appended");
+        append(&topic, "last");
+        for inside in [2, 3] {
+            let error = topic.truncate_after(0, inside).expect_err("in the middle of a batch");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.message().contains("1..4"), "{error}");
+        }
+        assert_eq!(append(&topic, "appends go on"), 5);
+        topic.truncate_before(0, 2).expect("a start may lie in a batch");
+        let expected = [&b"b"[..], b"c", b"last", b"appends go on"];
+        assert_eq!(from_start(&topic), expected);
+        topic.truncate_after(0, 4).expect("behind the batch");
+        assert_eq!(from_start(&topic), expected[..2]);
+        topic.truncate_after(0, 2).expect("at the log start, whatever lies across it");
+        assert_eq!((bounds(&topic), from_start(&topic).len()), ((2, 2, 2), 0));
+    }
+
+    fn tickets_never_answer_for_other_records(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let submit = |value: &str| {
+            topic.submit(Target::Partition(0), &[Record::new(value)], AppendOptions::default()).expect("submitted")
+        };
+        let (kept, cut) = (submit("kept"), submit("cut"));
+        topic.truncate_after(0, 1).expect("done");
+        assert_eq!(submit("other").wait(Some(LONG)).expect("durable").base_offset, 1);
+        kept.wait(Some(LONG)).expect("below the cut");
+        assert_eq!(cut.wait(Some(LONG)).expect_err("cut off").kind(), ErrorKind::Truncated);
+        assert_eq!(cut.is_durable().expect_err("cut off").kind(), ErrorKind::Truncated);
+    }
+
+    fn readers_and_consumers_beyond_a_cut_are_told(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        fill(&topic, 0..10);
+        let consumer = |name: &str, policy| {
+            let options = ConsumerOptions::default().name(name).out_of_range(policy);
+            let mut consumer = engine.consumer(options).expect("a consumer");
+            consumer.subscribe(&topic).expect("subscribed");
+            consumer
+        };
+        let mut strict = consumer("strict", OutOfRange::Error);
+        let mut earliest = consumer("earliest", OutOfRange::Earliest);
+        for consumer in [&mut strict, &mut earliest] {
+            let polled = consumer.poll(1 << 20, Some(LONG)).expect("records");
+            assert_eq!(polled.iter().map(|polled| polled.batch.len()).sum::<usize>(), 10);
+            consumer.commit().expect("committed");
+        }
+        let mut below = topic.reader(0, Start::Offset(5)).expect("a reader");
+        let mut beyond = topic.reader(0, Start::Offset(9)).expect("a reader");
+        let waits = topic.clone();
+        let waiting = std::thread::spawn(move || waits.read_wait(0, 10, 1, Some(LONG)).map(|_| ()));
+        std::thread::sleep(Duration::from_millis(50));
+        topic.truncate_after(0, 6).expect("done");
+        assert_eq!(waiting.join().expect("no panic").expect_err("woken").kind(), ErrorKind::OutOfRange);
+        // New records come to where they stood, and beyond.
+        fill(&topic, 6..12);
+        assert_eq!(below.next(1 << 20, Some(LONG)).expect("it goes on").len(), 1, "what its segment still has");
+        assert_eq!(below.next(1 << 20, Some(LONG)).expect("it goes on").len(), 6);
+        for _ in 0..2 {
+            assert_eq!(beyond.next(1, Some(LONG)).expect_err("told").kind(), ErrorKind::OutOfRange);
+            assert_eq!(strict.poll(1 << 20, Some(LONG)).expect_err("told").kind(), ErrorKind::OutOfRange);
+        }
+        beyond.seek(Start::Offset(6)).expect("it may go on");
+        assert_eq!(beyond.next(1 << 20, Some(LONG)).expect("readable").len(), 6);
+        let polled = earliest.poll(1 << 20, Some(LONG)).expect("from the beginning");
+        assert_eq!(polled[0].batch.iter().next().map(|record| record.offset), Some(0));
+        strict.seek(&topic, 0, Start::Earliest).expect("there");
+        topic.truncate_before(0, 11).expect("done");
+        assert_eq!(strict.poll(1 << 20, Some(LONG)).expect_err("below").kind(), ErrorKind::OutOfRange);
+        let told = std::iter::from_fn(|| engine.events().try_next());
+        let truncated: Vec<_> = told.filter(|event| matches!(event.kind, EventKind::Truncated { .. })).collect();
+        assert_eq!(truncated.len(), 2);
+    }
+
+    fn appends_and_reads_go_on_beside_it(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        append(&topic, "first");
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let goes_on = || !over.load(std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            for size in [10, 6_000] {
+                let topic = &topic;
+                scope.spawn(move || {
+                    let value = vec![1; size];
+                    while goes_on() {
+                        match topic.append(&Record::new(&value)) {
+                            Ok(_) => {}
+                            Err(error) => assert_eq!(error.kind(), ErrorKind::Truncated, "{error}"),
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let mut reader = topic.reader(0, Start::Earliest).expect("a reader");
+                while goes_on() {
+                    if let Err(error) = reader.next(1 << 20, Some(Duration::from_millis(10))) {
+                        assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
+                        reader.seek(Start::Earliest).expect("there");
+                    }
+                }
+            });
+            for round in 0..60 {
+                let (start, high, _) = bounds(&topic);
+                let middle = start + (high - start) / 2;
+                match round % 3 {
+                    0 => topic.truncate_before(0, middle).expect("done"),
+                    1 => topic.truncate_after(0, middle).expect("done"),
+                    _ => std::thread::sleep(Duration::from_millis(5)),
+                }
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let (before, records) = (bounds(&topic), from_start(&topic));
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let topic = engine.topic("t").expect("there");
+        assert_eq!((bounds(&topic), from_start(&topic)), (before, records));
+        engine.verify(|range| panic!("{range}")).expect("verified");
+    }
+}
+
+const CHILD: &str = "THALWEG_TEST_TRUNCATION_CHILD";
+
+/// Not a test of its own: appends values of one size and cuts them off again, and tells of each step, until it is
+/// killed.
+#[test]
+fn child() {
+    let Ok(task) = std::env::var(CHILD) else { return };
+    let (runtime, path) = task.split_once(' ').expect("two parts");
+    let runtime = if runtime == "uring" { thalweg::Runtime::Uring } else { thalweg::Runtime::Posix };
+    let engine = open(std::path::Path::new(path), runtime);
+    let topic = engine.topic("t").expect("made by the parent");
+    for life in std::process::id() as u64.. {
+        for step in 0..1 + life % 30 {
+            let at = append(&topic, &format!("{life:020}"));
+            println!("@a {at} {life} {step}");
+        }
+        let (start, _, next) = bounds(&topic);
+        let cut = start + (next - start) * (life % 7) / 7;
+        let before = life % 3 == 0;
+        println!("@b {} {cut} 0", u8::from(before));
+        if before { topic.truncate_before(0, cut) } else { topic.truncate_after(0, cut) }.expect("truncated");
+        println!("@t {} {cut} 0", u8::from(before));
+    }
+}
+
+/// What a partition has: the log start, and the lives of its records from there on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Model(u64, Vec<u64>);
+
+impl Model {
+    fn truncate(&mut self, before: bool, offset: u64) {
+        let at = (offset.max(self.0) - self.0) as usize;
+        if before {
+            self.1.drain(..at);
+            self.0 += at as u64;
+        } else {
+            self.1.truncate(at);
+        }
+    }
+}
+
+for_each_runtime! {
+    fn killed_inside_a_truncation(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        topic(&engine, 1);
+        engine.close().expect("closed");
+        let mut model = Model(0, Vec::new());
+        let (mut truncations, mut inside) = (0, 0);
+        for round in 0..25 {
+            let mut child = std::process::Command::new(std::env::current_exe().expect("this binary"))
+                .args(["--exact", "child", "--nocapture", "--test-threads=1", "-q"])
+                .env(CHILD, format!("{runtime} {}", dir.path().display()))
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .expect("started");
+            let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("piped")));
+            let mut pending = None;
+            let mut take = |line: &str| {
+                let Some(line) = line.strip_prefix('@') else { return };
+                let words: Vec<&str> = line.split(' ').collect();
+                // The last line may have been cut short by the kill: then nothing is known of it.
+                let [kind, first, second, _] = words[..] else { return };
+                let number = |word: &str| word.parse::<u64>().expect("a number");
+                pending = None;
+                match kind {
+                    "a" => {
+                        assert_eq!(number(first), model.0 + model.1.len() as u64);
+                        model.1.push(number(second));
+                    }
+                    "b" => pending = Some((number(first) == 1, number(second))),
+                    _ => {
+                        truncations += 1;
+                        model.truncate(number(first) == 1, number(second));
+                    }
+                }
+            };
+            for line in lines.by_ref().map_while(Result::ok).take(20 + round * 37 % 400) {
+                take(&line);
+            }
+            child.kill().expect("killed");
+            child.wait().expect("reaped");
+            lines.map_while(Result::ok).for_each(|line| take(&line));
+
+            let engine = open(dir.path(), runtime);
+            assert!(engine.info().recovery.damaged.is_empty(), "{:?}", engine.info().recovery);
+            let topic = engine.topic("t").expect("there");
+            let values = from_start(&topic);
+            let lives = values.iter().map(|value| String::from_utf8_lossy(value).parse().expect("a life"));
+            let found = Model(bounds(&topic).0, lives.collect());
+            inside += u32::from(pending.is_some());
+            let mut allowed = vec![model.clone()];
+            if let Some((before, offset)) = pending {
+                allowed.push(model.clone());
+                allowed[1].truncate(before, offset);
+            }
+            // One append may have been durable before it was told.
+            let one_more = |model: &Model| {
+                model.0 == found.0 && found.1.len() == model.1.len() + 1 && found.1.starts_with(&model.1)
+            };
+            assert!(allowed.iter().any(|model| *model == found || one_more(model)), "{found:?}, not {allowed:?}");
+            model = found;
+            if round % 2 == 0 {
+                engine.close().expect("closed");
+            }
+        }
+        eprintln!("25 kills on {runtime}: {truncations} truncations told, {inside} kills inside of one");
+    }
+}
+
+#[test]
+fn a_store_that_is_only_read_is_not_truncated() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = open(dir.path(), thalweg::Runtime::Auto);
+    fill(&topic(&engine, 1), 0..3);
+    engine.close().expect("closed");
+    let options = Options::default().read_only(true).memory_budget(64 << 20).shards(1);
+    let engine = thalweg::Engine::open(dir.path(), options).expect("opened");
+    let topic = engine.topic("t").expect("there");
+    assert_eq!(topic.truncate_before(0, 1).expect_err("read only").kind(), ErrorKind::ReadOnly);
+    assert_eq!(topic.truncate_after(0, 1).expect_err("read only").kind(), ErrorKind::ReadOnly);
+    assert_eq!(topic.truncate_after(7, 1).expect_err("read only").kind(), ErrorKind::ReadOnly);
+    assert_eq!(values(&topic, 0), numbers(0..3));
+}
+
+#[test]
+fn a_partition_whose_damage_lies_below_the_start_is_whole_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let engine = open(dir.path(), thalweg::Runtime::Auto);
+    let value = vec![5; 100_000];
+    let (lost, other) = (topic(&engine, 1), engine.create_topic("other", Default::default()).expect("created"));
+    for topic in [&lost, &other] {
+        (0..5).for_each(|offset| assert_eq!(topic.append(&Record::new(&value)).expect("appended").base_offset, offset));
+    }
+    // What a kill would leave: large batches go to their segments directly. One of those is then lost.
+    let copy = tempfile::tempdir().expect("a directory");
+    let copied = std::process::Command::new("cp").arg("-a").arg(dir.path().join(".")).arg(copy.path()).status();
+    assert!(copied.expect("cp runs").success());
+    let id = lost.describe().expect("described").id;
+    engine.close().expect("closed");
+    let segments = copy.path().join("segments").join(format!("{id:08x}"));
+    let files: Vec<_> = std::fs::read_dir(segments).expect("there").map(|file| file.expect("there").path()).collect();
+    files.iter().for_each(|file| std::fs::remove_file(file).expect("removed"));
+
+    let engine = open(copy.path(), thalweg::Runtime::Auto);
+    let damaged = engine.info().recovery.damaged;
+    let [range] = &damaged[..] else { panic!("{damaged:?}") };
+    let topic = engine.topic("t").expect("there");
+    assert_eq!(topic.append(&Record::new("x")).expect_err("damaged").kind(), ErrorKind::Corrupt);
+    assert_eq!(topic.truncate_after(0, 0).expect_err("damaged").kind(), ErrorKind::Corrupt);
+    topic.truncate_before(0, range.end).expect("beyond the damage");
+    assert_eq!((bounds(&topic), append(&topic, "again")), ((range.end, range.end, range.end), range.end));
+    engine.close().expect("closed");
+    let engine = open(copy.path(), thalweg::Runtime::Auto);
+    let topic = engine.topic("t").expect("there");
+    assert_eq!((bounds(&topic).0, from_start(&topic)), (range.end, vec![b"again".to_vec()]));
+    engine.verify(|range| panic!("{range}")).expect("verified");
+}

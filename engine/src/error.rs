@@ -114,6 +114,15 @@ impl Error {
         Error { inner: Box::new(Inner { kind, message: format!("{what}: {error}{hint}"), damaged: None, os }) }
     }
 
+    /// The error of starting a thread.
+    pub(crate) fn thread(which: impl fmt::Display, error: &std::io::Error) -> Error {
+        let hint = match error.raw_os_error() {
+            Some(libc::EAGAIN) => " (the limit on processes and threads may be reached: ulimit -u)",
+            _ => "",
+        };
+        Error::os(format_args!("cannot start {which}{hint}"), error)
+    }
+
     /// The error of opening or reading a file that has to be there. A file that is missing, or that something else
     /// stands in the place of, has lost what it held; a device that refuses to give it has not.
     pub(crate) fn file(what: impl fmt::Display, error: &std::io::Error) -> Error {

@@ -183,6 +183,7 @@ impl Row {
         Row::JournalStoppedOtherNumber,
         Row::JournalUnneededWriteUnreadable,
         Row::JournalStoppedAtFileEnd,
+        Row::JournalKeptFileDamaged,
         Row::ScanStoppedBeyondCapacity,
         Row::ScanStoppedUnsupported,
         Row::ScanStoppedBadBody,

@@ -48,7 +48,7 @@ impl<Request: Send + 'static, Response: Send + 'static> Helper<Request, Response
                 let shared = Arc::clone(&shared);
                 move || run(&shared, work)
             })
-            .map_err(|e| Error::os("cannot start the metadata thread", &e))?;
+            .map_err(|e| Error::thread("the metadata thread", &e))?;
         Ok(Helper { shared, thread: Mutex::new(Some(thread)) })
     }
 

@@ -41,7 +41,8 @@ struct Pool {
     doorbell: Arc<Doorbell>,
 }
 
-/// The pool of one shard. Threads start when there is work for them.
+/// The pool of one shard. One thread of each line is there from the start, so that whatever comes is done; the others
+/// start when there is work for them, and where the system has no thread left those that are there do it.
 pub(super) struct Posix {
     pool: Arc<Pool>,
     in_flight: usize,
@@ -81,17 +82,8 @@ impl Pool {
         state.waiting.push_back(op);
         // A thread that was notified counts as idle until it runs: compare with all that waits.
         if state.idle < state.waiting.len() && state.threads.len() < pool.lines[line].threads_max {
-            match Pool::spawn(pool, line, state.threads.len()) {
-                Ok(thread) => state.threads.push(thread),
-                // Those that are there do the work.
-                Err(_) if !state.threads.is_empty() => {}
-                Err(e) => {
-                    let op = state.waiting.pop_back().expect("the operation was just put there");
-                    drop(state);
-                    pool.answer(op, Err(e));
-                    return;
-                }
-            }
+            let another = Pool::spawn(pool, line, state.threads.len());
+            state.threads.extend(another.ok());
         }
         drop(state);
         pool.lines[line].news.notify_one();
@@ -121,9 +113,17 @@ impl Pool {
 }
 
 impl Posix {
-    pub(super) fn new(doorbell: Arc<Doorbell>) -> Posix {
+    /// Starts the first threads.
+    pub(super) fn new(doorbell: Arc<Doorbell>) -> io::Result<Posix> {
         let lines = [Line::new("thalweg-write", WRITERS), Line::new("thalweg-read", READERS)];
-        Posix { pool: Arc::new(Pool { lines, done: Mutex::default(), doorbell }), in_flight: 0 }
+        let pool = Arc::new(Pool { lines, done: Mutex::default(), doorbell });
+        // Dropped, it ends those that were started.
+        let posix = Posix { pool: Arc::clone(&pool), in_flight: 0 };
+        for (number, line) in pool.lines.iter().enumerate() {
+            let first = Pool::spawn(&pool, number, 0)?;
+            lock(&line.state).threads.push(first);
+        }
+        Ok(posix)
     }
 
     fn take_done(&mut self, out: &mut Vec<Completion>) -> bool {

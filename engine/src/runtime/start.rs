@@ -119,6 +119,8 @@ impl From<&Registered> for RegisteredMemory {
 /// What a thread says before it begins.
 struct Report {
     failure: Option<SetupError>,
+    /// Where there is no ring: why there are no threads either.
+    no_threads: Option<Error>,
     registered: RegisteredMemory,
 }
 
@@ -143,17 +145,24 @@ pub(crate) fn start<M: Machine>(
         let signals = AllBlocked::new();
         let handle = std::thread::Builder::new()
             .name(format!("thalweg-shard-{index}"))
-            .spawn(move || run(index, settings, thread, helper, environment, reports, &told))
-            .map_err(|e| Error::os("cannot start a shard's thread", &e))?;
+            .spawn(move || run(index, settings, thread, helper, environment, reports, &told));
         drop(signals);
-        // A sender that is dropped tells the thread to end: so do the others if a later thread cannot be started.
-        threads.push((handle, go));
+        match handle {
+            Ok(handle) => threads.push((handle, go)),
+            Err(e) => return Err(give_up(threads, Error::thread("a shard's thread", &e))),
+        }
     }
     drop(reports);
     // To the last: a thread whose report nobody takes would end.
     let reported: Vec<Report> = reported.iter().collect();
+    if let Some(error) = reported.iter().find_map(|report| report.no_threads.clone()) {
+        return Err(give_up(threads, error));
+    }
     let registered = sum(&reported);
-    let (go, name, reason) = decide(settings.choice, reported)?;
+    let (go, name, reason) = match decide(settings.choice, reported) {
+        Ok(decided) => decided,
+        Err(error) => return Err(give_up(threads, error)),
+    };
     let registered = if matches!(go, Go::Uring) { registered } else { RegisteredMemory::default() };
     let guard = ForkGuard::new();
     let threads = threads
@@ -165,6 +174,16 @@ pub(crate) fn start<M: Machine>(
         })
         .collect();
     Ok(Running { threads, name, reason, registered, guard })
+}
+
+/// Ends the threads that were started: a sender that is dropped tells its thread so.
+fn give_up(threads: Vec<(JoinHandle<bool>, Sender<bool>)>, error: Error) -> Error {
+    for (handle, sender) in threads {
+        drop(sender);
+        // A panic of the thread is no more than what is told already.
+        let _ = handle.join();
+    }
+    error
 }
 
 fn sum(reports: &[Report]) -> RegisteredMemory {
@@ -220,7 +239,13 @@ fn run<M: Machine>(
         Err(failure) => (None, Some(failure)),
     };
     let registered = ring.as_ref().map_or_else(RegisteredMemory::default, |ring| ring.registered().into());
-    if reports.send(Report { failure, registered }).is_err() {
+    // Whatever is needed is there before the open is over.
+    let (posix, no_threads) = match (settings.choice != Choice::Uring && ring.is_none()).then(|| posix(&doorbell)) {
+        Some(Ok(posix)) => (Some(posix), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
+    if reports.send(Report { failure, no_threads, registered }).is_err() {
         return true;
     }
     // The reports end when the last thread has let go of its end.
@@ -229,10 +254,21 @@ fn run<M: Machine>(
         (Ok(true), Some(ring)) => Worker::new(machine, ring, doorbell, helper, environment).run(),
         (Ok(false), ring) => {
             drop(ring);
-            let posix = Posix::new(Arc::clone(&doorbell));
-            Worker::new(machine, posix, doorbell, helper, environment).run()
+            // Where only another thread's ring was refused, this is late.
+            match posix.map_or_else(|| self::posix(&doorbell), Ok) {
+                Ok(posix) => Worker::new(machine, posix, doorbell, helper, environment).run(),
+                Err(error) => {
+                    let mut machine = machine;
+                    machine.fail(&error);
+                    true
+                }
+            }
         }
         // The start was given up.
         _ => true,
     }
+}
+
+fn posix(doorbell: &Arc<Doorbell>) -> Result<Posix> {
+    Posix::new(Arc::clone(doorbell)).map_err(|e| Error::thread("the threads that write and read", &e))
 }

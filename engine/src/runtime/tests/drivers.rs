@@ -225,7 +225,7 @@ fn ending_waits_for_what_is_in_flight() {
         let _ = bench.wait(Duration::ZERO);
         let doorbell = Arc::clone(&bench.doorbell);
         // The old driver is dropped with its work; nothing holds the memory afterwards.
-        bench.driver = Box::new(super::Posix::new(doorbell));
+        bench.driver = Box::new(super::Posix::new(doorbell).expect("threads"));
         assert_eq!(crate::sync::Arc::strong_count(&memory), 1);
     });
 }

@@ -52,7 +52,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn posix() -> Bench {
         let doorbell = Doorbell::make().expect("a doorbell");
-        Bench { driver: Box::new(Posix::new(Arc::clone(&doorbell))), doorbell, name: "posix" }
+        Bench { driver: Box::new(Posix::new(Arc::clone(&doorbell)).expect("threads")), doorbell, name: "posix" }
     }
 
     pub(super) fn uring(primitive: DurablePrimitive) -> Bench {

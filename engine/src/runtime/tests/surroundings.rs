@@ -152,6 +152,50 @@ fn child_without_locked_memory() {
     }
 }
 
+/// Processes and threads of its user: from none beside those that are there up to more than are needed. The open is
+/// refused, or everything works, with as few threads as there are.
+#[test]
+#[ignore = "runs in a child of another test"]
+fn child_without_threads() {
+    if child::is_child() {
+        // A user that no other test has, so that nobody else's threads count.
+        let other = 64_998;
+        std::os::unix::fs::chown(".", Some(other), Some(other)).expect("the directory is given away");
+        // SAFETY: no memory is handed over.
+        unsafe {
+            assert_eq!(libc::setresgid(other, other, other), 0);
+            assert_eq!(libc::setresuid(other, other, other), 0);
+        }
+        let (mut refusals, mut successes) = (0, 0);
+        for threads in 1..24 {
+            let limit = libc::rlimit { rlim_cur: threads, rlim_max: 1000 };
+            // SAFETY: `limit` is a live value.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
+            // A thread counts for a moment longer than it is waited for.
+            let mut opened = fixture(settings(Choice::Posix), 2);
+            for _ in 0..10 {
+                if opened.is_err() {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                    opened = fixture(settings(Choice::Posix), 2);
+                }
+            }
+            match opened {
+                Ok(fixture) => {
+                    successes += 1;
+                    works(fixture);
+                }
+                Err(error) => {
+                    refusals += 1;
+                    assert_eq!(successes, 0, "{threads} are too few, and fewer were enough: {error}");
+                    assert_eq!(error.os_code(), Some(libc::EAGAIN), "{error}");
+                    assert!(error.message().contains("ulimit -u"), "{error}");
+                }
+            }
+        }
+        assert!(refusals > 3 && successes > 3, "{refusals} refused, {successes} worked");
+    }
+}
+
 #[test]
 #[ignore = "runs in a child of another test"]
 fn child_without_descriptors() {
@@ -312,6 +356,11 @@ fn rings_that_do_not_turn() {
 #[test]
 fn no_locked_memory() {
     in_child("child_without_locked_memory");
+}
+
+#[test]
+fn no_threads() {
+    in_child("child_without_threads");
 }
 
 #[test]

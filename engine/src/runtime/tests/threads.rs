@@ -180,7 +180,8 @@ pub(super) fn fixture(settings: Settings, count: usize) -> crate::Result<Fixture
         let echo = Echo { inbox, events, stores: Vec::new(), due: None, closing: false, waiting: 0 };
         machines.push(Thread::new(echo, doorbell));
     }
-    Ok(Fixture { running: start(settings, machines, &helper, &environment)?, handles, events, helper })
+    let running = start(settings, machines, &helper, &environment).inspect_err(|_| helper.end())?;
+    Ok(Fixture { running, handles, events, helper })
 }
 
 fn both(run: impl Fn(Fixture)) {

@@ -93,7 +93,7 @@ fn child_with_uring_writes_in_flight() {
 #[ignore = "runs in a child of another test"]
 fn child_with_posix_writes_in_flight() {
     if child::is_child() {
-        flying(|_, doorbell| Box::new(Posix::new(doorbell)));
+        flying(|_, doorbell| Box::new(Posix::new(doorbell).expect("threads")));
     }
 }
 

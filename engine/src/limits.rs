@@ -27,6 +27,8 @@ pub const BATCH_RECORDS_MAX: usize = 65_535;
 /// Times lie between this and its negative: ms since 1970, about 2,200 years either way, so that the difference of any
 /// two fits the 48 bits that a frame has for it.
 pub const TIME_MAX: i64 = (1 << 46) - 1;
+/// The highest offset that a log can be made to begin at: what follows is left for appends.
+pub const LOG_START_MAX: u64 = u64::MAX - (1 << 32);
 /// Partitions of one topic.
 pub const PARTITIONS_MAX: u32 = 65_536;
 /// The longest topic name. Bytes.

@@ -97,6 +97,12 @@ impl Partition {
         self.watermark().cut(cut, truncated("the log was cut before these records"));
     }
 
+    /// A later incarnation was cut further down. Always true: it is there to be told.
+    fn lower_cut(&self, cut: u64) -> bool {
+        self.watermark().lower_cut(cut);
+        true
+    }
+
     /// Whether another incarnation has taken its place, or its topic is deleted.
     fn ended(&self) -> Option<Error> {
         let ends = |error: &&Error| matches!(error.kind(), ErrorKind::Deleted | ErrorKind::Truncated);

@@ -5,8 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::{LONG, append, open, read_all, topic, values};
+use thalweg::limits::LOG_START_MAX;
 use thalweg::{
-    AppendOptions, ConsumerOptions, ErrorKind, EventKind, Options, OutOfRange, Record, Start, Target, Topic,
+    AppendOptions, ConsumerOptions, Engine, ErrorKind, EventKind, Options, OutOfRange, Record, Start, Target, Topic,
 };
 
 fn numbers(range: core::ops::Range<u64>) -> Vec<Vec<u8>> {
@@ -24,6 +25,12 @@ fn bounds(topic: &Topic) -> (u64, u64, u64) {
 
 fn from_start(topic: &Topic) -> Vec<Vec<u8>> {
     read_all(topic, 0, bounds(topic).0, 1 << 20).into_iter().filter_map(|record| record.value).collect()
+}
+
+/// Bytes that the files beneath a directory take.
+fn walk(path: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(path).expect("there").map(|entry| entry.expect("read").path());
+    entries.map(|path| if path.is_dir() { walk(&path) } else { std::fs::metadata(&path).map_or(0, |m| m.len()) }).sum()
 }
 
 for_each_runtime! {
@@ -62,6 +69,82 @@ for_each_runtime! {
         assert_eq!(values(&topic, 0), numbers(0..2));
         let report = engine.verify(|range| panic!("{range}")).expect("verified");
         assert_eq!(report.records, 2);
+    }
+
+    fn a_commit_leaves_out_where_the_log_was_cut_before(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        fill(&topic, 0..10);
+        let options = || ConsumerOptions::default().name("c");
+        for told in [false, true] {
+            let mut consumer = engine.consumer(options()).expect("made");
+            consumer.subscribe(&topic).expect("subscribed");
+            consumer.seek(&topic, 0, Start::Earliest).expect("sought");
+            let mut seen = 0;
+            while seen < topic.next_offset(0).expect("there") {
+                seen += consumer.poll(1 << 20, Some(LONG)).expect("polled").iter().map(|polled| polled.batch.len() as u64).sum::<u64>();
+            }
+            topic.truncate_after(0, 6).expect("cut");
+            fill(&topic, 6..14);
+            if told {
+                assert_eq!(consumer.poll(1 << 20, Some(LONG)).expect_err("cut").kind(), ErrorKind::OutOfRange);
+            }
+            consumer.commit().expect("nothing to commit is no error");
+            assert!(engine.positions().list(Some("c")).expect("listed").is_empty(), "told: {told}");
+        }
+    }
+
+    fn a_second_cut_counts_for_tickets_of_before_the_first(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let submit = |n: u64| {
+            let value = format!("{n:08}");
+            topic.submit(Target::Partition(0), &[Record::new(&value)], AppendOptions::default()).expect("submitted")
+        };
+        let tickets: Vec<_> = (0..4).map(submit).collect();
+        topic.truncate_after(0, 3).expect("cut");
+        topic.truncate_after(0, 1).expect("cut again");
+        fill(&topic, 1..4);
+        tickets[0].wait(Some(LONG)).expect("it is there");
+        for ticket in &tickets[1..] {
+            assert_eq!(ticket.wait(Some(LONG)).expect_err("cut off").kind(), ErrorKind::Truncated);
+        }
+    }
+
+    fn cuts_leave_small_segments(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = Engine::open(dir.path(), Options::default().runtime(runtime).memory_budget(64 << 20).shards(1))
+            .expect("opened");
+        let topic = topic(&engine, 1);
+        for number in 0..20 {
+            fill(&topic, number..number + 2);
+            topic.truncate_after(0, number + 1).expect("cut");
+        }
+        let taken: u64 = walk(&dir.path().join("segments"));
+        assert!(taken <= 21 << 20, "20 records of 8 bytes take {taken} bytes");
+    }
+
+    fn a_log_cannot_begin_where_no_offsets_are_left(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        fill(&topic, 0..3);
+        for offset in [u64::MAX, LOG_START_MAX + 1] {
+            let error = topic.truncate_before(0, offset).expect_err("too high");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.message().contains(&LOG_START_MAX.to_string()), "{error}");
+        }
+        assert_eq!(bounds(&topic), (0, 3, 3), "nothing has changed");
+        topic.truncate_before(0, LOG_START_MAX).expect("the highest");
+        assert_eq!(append(&topic, "on"), LOG_START_MAX);
+        let end = topic.read_wait(0, LOG_START_MAX + 1, 1, Some(Duration::from_millis(20))).expect("the end");
+        assert!(end.is_empty());
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let topic = engine.topic("t").expect("there");
+        assert_eq!(bounds(&topic), (LOG_START_MAX, LOG_START_MAX + 1, LOG_START_MAX + 1));
     }
 
     fn the_start_moves_up_and_beyond_the_end_nothing_is_left(runtime: Runtime) {

@@ -1,6 +1,7 @@
 //! Where a consumer is, and making it durable.
 
 use super::consumer::Consumer;
+use super::slot::Slot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::internal::Saved;
 use crate::topic::Topic;
@@ -54,7 +55,8 @@ impl Consumer {
     }
 
     /// Makes durable, under the consumer's name, that everything which polls have returned is handled: all partitions
-    /// or none, whatever crashes. Returns when it is. Positions that did not move are not written again. Now and then
+    /// or none, whatever crashes. Returns when it is. Positions that did not move are not written again, and those before
+    /// which the log was cut are not written: other records stand there. Now and then
     /// it takes some milliseconds more, to rewrite the log of the positions.
     ///
     /// # Errors
@@ -63,7 +65,8 @@ impl Consumer {
     /// together would exceed 8 MiB; and those of [`Topic::append`]. After an error of the device it is not known
     /// whether they are committed; the next open tells.
     pub fn commit(&mut self) -> Result<()> {
-        let slots = self.slots.iter().flatten().filter(|slot| slot.committed != Some(slot.offset()));
+        let moved = |slot: &&Slot| slot.committed != Some(slot.offset()) && !slot.is_cut();
+        let slots = self.slots.iter().flatten().filter(moved);
         let moved = slots.map(|slot| Saved { partition: slot.id(), offset: slot.offset(), metadata: Vec::new() });
         self.save(&moved.collect::<Vec<Saved>>())
     }

@@ -46,6 +46,11 @@ impl Slot {
         self.cursor.offset
     }
 
+    /// Whether the log was cut before that: other records have come, or will come, to where it stands.
+    pub(super) fn is_cut(&self) -> bool {
+        self.source.is_cut(&self.cursor)
+    }
+
     pub(super) fn seek(&mut self, start: Start) -> Result<()> {
         let offset = self.source.resolve(start)?;
         self.cursor = Cursor::in_order(offset);

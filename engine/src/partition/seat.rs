@@ -1,5 +1,7 @@
 //! The place of a partition in its topic. Truncations put another incarnation of the partition there.
 
+use std::sync::Weak;
+
 use super::Partition;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, Swap, WaitQueue};
 
@@ -14,6 +16,8 @@ pub(crate) struct Seat {
     waiters: WaitQueue,
     /// Of incarnations up to an epoch, the offset that all of them still agree below. Both rise.
     cuts: Mutex<Vec<(u32, u64)>>,
+    /// Incarnations before, for as long as tickets ask them.
+    former: Mutex<Vec<Weak<Partition>>>,
 }
 
 impl Seat {
@@ -23,6 +27,7 @@ impl Seat {
             truncations: AtomicU64::new(0),
             waiters: WaitQueue::new(),
             cuts: Mutex::default(),
+            former: Mutex::default(),
         }
     }
 
@@ -59,6 +64,10 @@ impl Seat {
             cuts[0].1 = lowest;
         }
         drop(cuts);
+        let mut former = self.former.lock();
+        former.retain(|partition| partition.upgrade().is_some_and(|partition| partition.lower_cut(cut)));
+        former.push(Arc::downgrade(&self.current()));
+        drop(former);
         self.current.store(partition);
     }
 

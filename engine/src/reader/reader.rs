@@ -93,6 +93,11 @@ impl Source {
         *cursor = Cursor { offset, sequential, waited, cut: (offset > cut).then_some(cut), ..Cursor::default() };
     }
 
+    /// Whether the log was cut before the cursor since it got there.
+    pub(crate) fn is_cut(&self, cursor: &Cursor) -> bool {
+        cursor.cut.is_some() || cursor.offset > self.seat.agree_below(self.partition.tail().epoch())
+    }
+
     /// The incarnation that counts.
     pub(crate) fn current(&self) -> Arc<Partition> {
         self.seat.current()

@@ -270,7 +270,7 @@ impl Shard {
             return None;
         }
         if tail.epoch() > known.tail.epoch() {
-            known.follow(tail);
+            known.follow(tail, self.config.first_segment);
         }
         Some(writer)
     }

@@ -134,10 +134,11 @@ impl Writer {
     }
 
     /// Goes on with another tail of the partition, after a truncation: everything of this one is sealed.
-    pub(crate) fn follow(&mut self, tail: Arc<Tail>) {
+    pub(crate) fn follow(&mut self, tail: Arc<Tail>, first_size: u64) {
         debug_assert!(self.segments.is_empty() && self.under_way == 0, "a tail is settled before another follows");
-        let Writer { queued, offered, silent, watched, next_size, .. } = *self;
-        *self = Writer { queued, offered, silent, watched, ..Writer::new(tail, next_size) };
+        let Writer { queued, offered, silent, watched, .. } = *self;
+        // Sizes grow anew: whoever cuts often would otherwise leave a large segment with little in it each time.
+        *self = Writer { queued, offered, silent, watched, ..Writer::new(tail, first_size) };
     }
 
     /// Whether the topic's records are acknowledged when they are durable.

@@ -124,8 +124,13 @@ impl Watermark {
 
     /// As [`fail`](Watermark::fail), and what lies at `cut` or beyond is not acknowledged any more either.
     pub(crate) fn cut(&self, cut: u64, error: Error) {
-        self.cut.store(cut, Ordering::Release);
+        self.lower_cut(cut);
         self.fail(error);
+    }
+
+    /// A later incarnation was cut further down.
+    pub(crate) fn lower_cut(&self, cut: u64) {
+        self.cut.fetch_min(cut, Ordering::AcqRel);
     }
 
     /// Whether everything below `offset` is acknowledged in a mode, and was not cut off.

@@ -202,6 +202,8 @@ impl Topic {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have;
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) beyond
+    /// [`LOG_START_MAX`](crate::limits::LOG_START_MAX);
     /// [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one whose device refused a write; and those of the
     /// metadata, after which nothing has changed.
     pub fn truncate_before(&self, partition: u32, offset: u64) -> Result<()> {

@@ -8,6 +8,7 @@ use super::state::TopicState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventKind;
 use crate::ids::Generation;
+use crate::limits::LOG_START_MAX;
 use crate::manifest::{MetaDone, MetaOrder, SegmentEnd};
 use crate::partition::{Partition, Seat};
 use crate::reader::{Cursor, Source};
@@ -34,6 +35,10 @@ impl Drop for Held<'_> {
 
 impl TopicState {
     pub(crate) fn truncate_before(&self, index: u32, offset: u64) -> Result<()> {
+        if offset > LOG_START_MAX {
+            let message = format!("offset {offset} is beyond {LOG_START_MAX}, the highest that a log can begin at");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
         let _changing = self.changing.lock();
         self.check_change()?;
         let seat = self.seat(index)?;
@@ -90,7 +95,6 @@ impl TopicState {
         let removed = self.order_truncation(order)?;
         let mut kept = without(&partition, &removed);
         if let (Some((before, end)), Some(last)) = (cut, kept.last_mut()) {
-            self.forget(&before);
             *last = Arc::new(Segment::sealed(
                 before.partition,
                 before.sequence,
@@ -157,11 +161,12 @@ impl TopicState {
             last_time: before.tail().last_time(),
         };
         let gone = before.chain().segments();
-        for segment in gone.iter().filter(|segment| !kept.iter().any(|kept| kept.generation == segment.generation)) {
+        held.seat.replace(before.successor(kept.clone(), log_start, end), cut);
+        before.end(cut);
+        // Whoever still reads there finds out first that the log was cut, and then that the file is closed.
+        for segment in gone.iter().filter(|segment| !kept.iter().any(|kept| Arc::ptr_eq(kept, segment))) {
             self.forget(segment);
         }
-        held.seat.replace(before.successor(kept, log_start, end), cut);
-        before.end(cut);
         tell(before, &held.seat.current());
     }
 

@@ -8,6 +8,7 @@ pub(crate) use seat::Seat;
 
 use core::ops::Range;
 use std::sync::OnceLock;
+use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use crate::durability::Durability;
@@ -21,7 +22,7 @@ use crate::io::Environment;
 use crate::limits::APPEND_INSIDE_LOCK_MAX;
 use crate::segment::{Chain, Prefix, SEGMENT_DATA_START, Segment};
 use crate::shard::{Message, Reach, ReadRequest, ShardHandle};
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 use crate::tail::{Announce, Appended, Refusal, Tail, TailStart, Watermark};
 use reads::ReadCounts;
 
@@ -46,6 +47,8 @@ pub(crate) struct Partition {
     damaged: Vec<Range<u64>>,
     /// Why recovery could not bring the partition to its end: what it ends with is not known.
     unavailable: OnceLock<Error>,
+    /// Another incarnation has taken its place.
+    ended: AtomicBool,
     reads: Arc<ReadCounts>,
 }
 
@@ -68,8 +71,17 @@ impl Partition {
         let PartitionStart { topic, gate, tail, shard, log_start, damaged } = start;
         let tail = Arc::new(tail);
         tail.set_announcer(Box::new(Unattended { tail: Arc::downgrade(&tail), shard: Arc::clone(&shard) }));
-        let (log_start, unavailable) = (AtomicU64::new(log_start), OnceLock::new());
-        Partition { topic, gate, tail, shard, log_start, damaged, unavailable, reads: Arc::default() }
+        Partition {
+            topic,
+            gate,
+            tail,
+            shard,
+            log_start: AtomicU64::new(log_start),
+            damaged,
+            unavailable: OnceLock::new(),
+            ended: AtomicBool::new(false),
+            reads: Arc::default(),
+        }
     }
 
     /// The incarnation that goes on after a truncation, with these segments. This one is held and settled.
@@ -94,7 +106,8 @@ impl Partition {
 
     /// Another incarnation has taken its place: who waits here goes on there. What lies at `cut` or beyond is gone.
     pub(crate) fn end(&self, cut: u64) {
-        self.watermark().cut(cut, truncated("the log was cut before these records"));
+        self.ended.store(true, Ordering::Release);
+        self.watermark().cut(cut, cut_off());
     }
 
     /// A later incarnation was cut further down. Always true: it is there to be told.
@@ -105,8 +118,10 @@ impl Partition {
 
     /// Whether another incarnation has taken its place, or its topic is deleted.
     fn ended(&self) -> Option<Error> {
-        let ends = |error: &&Error| matches!(error.kind(), ErrorKind::Deleted | ErrorKind::Truncated);
-        self.watermark().failure().filter(ends).cloned()
+        if self.ended.load(Ordering::Acquire) {
+            return Some(cut_off());
+        }
+        self.watermark().failure().filter(|error| error.kind() == ErrorKind::Deleted).cloned()
     }
 
     /// Holds appends up until a truncation is over.
@@ -116,13 +131,18 @@ impl Partition {
 
     /// Has the shard settle the partition as far as a truncation needs it. `false`: the engine has ended.
     pub(crate) fn settle(&self, reach: Reach) -> bool {
+        self.begin_settling(reach).recv().is_ok()
+    }
+
+    /// As [`settle`](Partition::settle), without waiting: something is received when it is over.
+    pub(crate) fn begin_settling(&self, reach: Reach) -> Receiver<()> {
         let (sender, receiver) = std::sync::mpsc::channel();
         let done = Box::new(move || {
-            // The receiver waits below.
+            // Nobody waits any more if the engine has ended.
             let _waits = sender.send(());
         });
         self.shard.send(Message::Settle(Arc::clone(&self.tail), reach, done));
-        receiver.recv().is_ok()
+        receiver
     }
 
     /// The log begins at `offset` from now on; segments that are `gone` are not its own any more.
@@ -290,14 +310,15 @@ impl Partition {
             return ended;
         }
         // The log start has moved over what was being read.
-        if offsets.start < self.log_start()
+        if offsets.end <= self.log_start()
             && let Err(out_of_range) = self.check_readable(offsets.start)
         {
             return out_of_range;
         }
+        let start = offsets.start.max(self.log_start());
         match error.kind() {
             ErrorKind::Io | ErrorKind::PermissionDenied | ErrorKind::Corrupt if error.damaged().is_none() => {
-                error.of_range(self.damage(offsets.start, offsets.end))
+                error.of_range(self.damage(start, offsets.end))
             }
             _ => error,
         }
@@ -343,6 +364,10 @@ impl Partition {
     pub(crate) fn read_from_device(&self, request: ReadRequest) {
         self.shard.send(Message::Read(request));
     }
+}
+
+fn cut_off() -> Error {
+    truncated("the log was cut before these records")
 }
 
 fn truncated(why: &str) -> Error {

@@ -481,8 +481,12 @@ fn a_partition_whose_damage_lies_below_the_start_is_whole_again() {
     let topic = engine.topic("t").expect("there");
     assert_eq!(topic.append(&Record::new("x")).expect_err("damaged").kind(), ErrorKind::Corrupt);
     assert_eq!(topic.truncate_after(0, 0).expect_err("damaged").kind(), ErrorKind::Corrupt);
+    let mut reader = topic.reader(0, thalweg::Start::Offset(range.end)).expect("behind the damage");
     topic.truncate_before(0, range.end).expect("beyond the damage");
     assert_eq!((bounds(&topic), append(&topic, "again")), ((range.end, range.end, range.end), range.end));
+    let batch = reader.next(1 << 20, Some(std::time::Duration::from_secs(10))).expect("the partition goes on");
+    assert_eq!(batch.iter().next().expect("a record").value, Some(&b"again"[..]));
+    drop(batch);
     engine.close().expect("closed");
     let engine = open(copy.path(), thalweg::Runtime::Auto);
     let topic = engine.topic("t").expect("there");

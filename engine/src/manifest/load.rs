@@ -60,9 +60,8 @@ impl ManifestStore {
             make_durable(&*log.file, &name)?;
         }
         let both = slots[0].as_ref().is_ok_and(|a| slots[1].as_ref().is_ok_and(|b| a == b));
-        if !both {
-            make_durable(&*file, names::ROOT)?;
-        }
+        // Equal ones as well: the next commit writes over one of them, and the other has to be there then.
+        make_durable(&*file, names::ROOT)?;
         let behind = (!both).then_some(1 - newest);
         let logs = (log, find_spare(&*disk, root.log_number));
         Ok(ManifestStore::assemble(disk, environment, reader.image, file, logs, root.commit, behind))

@@ -174,7 +174,10 @@ impl MetaStore {
         if let Err(error) = self.commit(&mut batch.edits) {
             for step in steps.iter_mut().filter(|s| s.committed && s.result.is_ok()) {
                 step.result = Err(error.clone());
-                step.then = Then::Nothing;
+                // Removed or not, nobody may take the names of those files before the next open finds out.
+                if !matches!(step.then, Then::Removed(_)) {
+                    step.then = Then::Nothing;
+                }
             }
         }
         for step in &steps {
@@ -330,6 +333,11 @@ impl MetaStore {
         // The name of a removed segment's file is not free yet.
         let removed = self.removed.values().filter(|(id, _)| *id == partition).map(|(_, sequence)| sequence + 1).max();
         let sequence = known.max(prepared.unwrap_or(0)).max(removed.unwrap_or(0));
+        if bugs::active(Bug::KeepGeneration)
+            && let Some((generation, _)) = self.removed.iter().find(|(_, file)| **file == (partition, known))
+        {
+            return self.go_on_in(*generation, partition, known);
+        }
         let path = names::segment(partition, sequence);
         let (file, generation) = match self.clean_segment_file(&path, size) {
             // The pool is for speed; space comes first.

@@ -172,13 +172,10 @@ rows! {
 
 #[cfg(any(test, feature = "sim"))]
 impl Row {
-    /// Outcomes that no crash or fault of the simulation leads to: they need what this version cannot do yet (a
-    /// retention, a truncation), a later version's file, or bytes that somebody forged. The tests of this module reach
-    /// each of them; a simulation need not. `JournalUnneededWriteUnreadable` and `JournalStoppedAtFileEnd` are possible
-    /// there, and too rare to count on: the latter came once in 200,000 crashes.
+    /// Outcomes that no crash or fault of the simulation leads to: they need a later version's file, or bytes that
+    /// somebody forged. The tests of this module reach each of them; a simulation need not.
+    /// `JournalUnneededWriteUnreadable` and `JournalStoppedAtFileEnd` are possible there, and too rare to count on: the latter came once in 200,000 crashes.
     pub(crate) const BY_HAND: &'static [Row] = &[
-        Row::RangeRetired,
-        Row::RangeBelowLogStart,
         Row::RangeUnknownGeneration,
         Row::JournalStoppedOtherNumber,
         Row::JournalUnneededWriteUnreadable,

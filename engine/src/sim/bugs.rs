@@ -52,12 +52,14 @@ pub enum Bug {
     PublishPastReservation,
     /// Recovery: ignore the journals of shards that this open does not have.
     ForgetOtherShards,
+    /// Truncation: go on in the file of what was cut off, under its generation.
+    KeepGeneration,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Bug {
     /// Every bug, for tests that plant each in turn.
-    pub const ALL: [Bug; 21] = [
+    pub const ALL: [Bug; 22] = [
         Bug::AckBeforeWrite,
         Bug::TrustIndex,
         Bug::AcceptBeyondHole,
@@ -79,6 +81,7 @@ impl Bug {
         Bug::UnseededCrc,
         Bug::PublishPastReservation,
         Bug::ForgetOtherShards,
+        Bug::KeepGeneration,
     ];
 }
 

@@ -22,8 +22,8 @@ use crate::io::{Completion, Disk, Environment, Op};
 use crate::journal::JournalIdentity;
 use crate::limits::JOURNAL_IN_FLIGHT_MAX;
 use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse, MetaStore};
-use crate::partition::{Partition, PartitionStart};
-use crate::reader::{Attempt, Batch, Cursor, Lender};
+use crate::partition::{Partition, PartitionStart, Seat};
+use crate::reader::{Attempt, Batch, Cursor, Lender, Source};
 use crate::recovery::table::Rows;
 use crate::recovery::{Observer, Recovered, RecoveredPartition, RecoveryOptions, recover};
 use crate::segment::{Chain, Prefix, Segment};
@@ -45,7 +45,7 @@ pub(crate) struct Incarnation {
     lender: Arc<Lender>,
     meta: MetaStore,
     pub(crate) shards: Vec<Driven>,
-    pub(crate) partitions: BTreeMap<PartitionId, Arc<Partition>>,
+    pub(crate) partitions: BTreeMap<PartitionId, Arc<Seat>>,
     /// Metadata work in the order in which it was asked for, and who asked.
     requests: VecDeque<(Asker, MetaRequest)>,
     answers: VecDeque<(Asker, MetaResponse)>,
@@ -82,6 +82,15 @@ pub(crate) enum Got {
     Batch(Batch),
     /// The device has to be asked.
     Wait,
+}
+
+impl From<Attempt> for Got {
+    fn from(attempt: Attempt) -> Got {
+        match attempt {
+            Attempt::Batch(batch) => Got::Batch(batch),
+            Attempt::Wait(_) => Got::Wait,
+        }
+    }
 }
 
 pub(crate) fn durability(promise: Promise) -> Durability {
@@ -291,7 +300,7 @@ impl Incarnation {
         let damaged: Vec<core::ops::Range<u64>> = found.damaged.iter().map(|d| d.start..d.end).collect();
         let damage = damaged.first().map(|range| (range.start, damaged.last().map_or(range.end, |last| last.end)));
         self.add_partition(known, start, segments.collect(), found.log_start, damaged);
-        let made = &self.partitions[&partition];
+        let made = self.partitions[&partition].current();
         match (found.damaged.first(), &found.unavailable) {
             (Some(damage), _) => {
                 made.fail(&Error::corrupt(made.damage(damage.start, damage.end), "recovery found damage"));
@@ -299,7 +308,12 @@ impl Incarnation {
             (None, Some(error)) => made.make_unavailable(error),
             (None, None) => {}
         }
-        Reopened { next_offset: found.end_offset, damaged: damage, unavailable: found.unavailable.is_some() }
+        Reopened {
+            log_start: found.log_start,
+            next_offset: found.end_offset,
+            damaged: damage,
+            unavailable: found.unavailable.is_some(),
+        }
     }
 
     /// The shard that a partition belongs to.
@@ -327,7 +341,7 @@ impl Incarnation {
         let shard = Arc::clone(&self.shards[self.shard_of(id)].handle);
         let (topic, gate) = (Arc::from(known.name.as_str()), Arc::new(Gate::new(None)));
         let partition = Partition::new(PartitionStart { topic, gate, tail, shard, log_start, damaged });
-        self.partitions.insert(id, Arc::new(partition));
+        self.partitions.insert(id, Arc::new(Seat::new(partition)));
     }
 
     /// Tells the shard that a partition has news.
@@ -446,20 +460,31 @@ impl Incarnation {
     pub(crate) fn remove_topic(&mut self, topic: TopicId) {
         let gone: Vec<PartitionId> = self.partitions.keys().filter(|id| id.topic == topic).copied().collect();
         for id in gone {
-            if let Some(partition) = self.partitions.remove(&id) {
-                for segment in partition.chain().segments().iter() {
+            if let Some(seat) = self.partitions.remove(&id) {
+                for segment in seat.current().chain().segments().iter() {
                     self.lender.forget(segment);
                 }
             }
         }
     }
 
+    /// The incarnation of a partition that counts.
+    pub(crate) fn partition(&self, id: PartitionId) -> Option<Arc<Partition>> {
+        self.partitions.get(&id).map(|seat| seat.current())
+    }
+
+    pub(crate) fn lender(&self) -> &Arc<Lender> {
+        &self.lender
+    }
+
+    /// What a reader of a partition reads from, across truncations.
+    pub(crate) fn source(&self, id: PartitionId) -> Source {
+        Source::new(Arc::clone(&self.partitions[&id]), Arc::clone(&self.lender), Arc::new(Gate::new(None)))
+    }
+
     /// Reads at a cursor, without waiting.
     pub(crate) fn read(&self, partition: &Partition, cursor: &mut Cursor, max: usize) -> Result<Got> {
-        match self.lender.attempt(partition, cursor, max)? {
-            Attempt::Batch(batch) => Ok(Got::Batch(batch)),
-            Attempt::Wait(_) => Ok(Got::Wait),
-        }
+        self.lender.attempt(partition, cursor, max).map(Got::from)
     }
 
     /// Drops what is cached, so that reads go to the device.
@@ -473,8 +498,8 @@ impl Incarnation {
     }
 
     pub(crate) fn begin_close(&mut self) {
-        for partition in self.partitions.values() {
-            partition.tail().fail(Error::new(crate::ErrorKind::Closed, "the engine is closed"));
+        for seat in self.partitions.values() {
+            seat.current().tail().fail(Error::new(crate::ErrorKind::Closed, "the engine is closed"));
         }
         for driven in &self.shards {
             driven.handle.send(Message::Close);

@@ -35,6 +35,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "sim"))]
+mod truncations;
+#[cfg(any(test, feature = "sim"))]
 mod workload;
 #[cfg(any(test, feature = "sim"))]
 mod world;

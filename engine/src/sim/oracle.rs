@@ -90,15 +90,36 @@ impl Batch {
     fn end(&self) -> u64 {
         self.base + self.count
     }
+
+    /// Whether it has to be there after a crash that takes all promises below `survives`.
+    fn survives(&self, survives: Promise) -> bool {
+        matches!(self.fate, Fate::Acknowledged(promise) if promise >= survives)
+    }
 }
 
 /// What an open said about a partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reopened {
+    pub(crate) log_start: u64,
     pub(crate) next_offset: u64,
     pub(crate) damaged: Option<(u64, u64)>,
     /// It answers with an error of the device.
     pub(crate) unavailable: bool,
+}
+
+/// Which end of a partition's log is moved, and where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Truncation {
+    Before(u64),
+    After(u64),
+}
+
+/// A truncation that was asked for and not answered: it may have happened or not.
+#[derive(Clone, Copy, Debug)]
+struct Undecided {
+    truncation: Truncation,
+    /// The next offset when it was asked for. Nothing is acknowledged beyond it if the end is moved.
+    next: u64,
 }
 
 /// What the world knows that may excuse the engine.
@@ -120,6 +141,9 @@ pub(crate) struct Excuses {
 struct Partition {
     /// In order of their offsets, without overlap.
     batches: Vec<Batch>,
+    log_start: u64,
+    /// Truncations that may have happened or not.
+    undecided: Vec<Undecided>,
     /// What a reader saw lies below this offset.
     seen: u64,
     /// What an open, or a clean close, stood for lies below this offset.
@@ -132,6 +156,51 @@ struct Partition {
     crash: Option<Promise>,
 }
 
+impl Partition {
+    /// The offset after the last one that was given, or passed over.
+    fn next(&self) -> u64 {
+        self.batches.last().map_or(0, Batch::end).max(self.sealed).max(self.log_start)
+    }
+
+    /// A truncation has happened: all that it left is durable.
+    fn truncate(&mut self, truncation: Truncation) {
+        match truncation {
+            Truncation::Before(offset) => {
+                let whole = self.damaged.is_some_and(|(_, end)| end <= offset);
+                if whole {
+                    self.damaged = None;
+                }
+                if whole || self.next() <= offset {
+                    self.sealed = offset;
+                }
+                self.log_start = offset;
+            }
+            Truncation::After(offset) => {
+                self.batches.retain(|b| b.end() <= offset);
+                self.seen = self.seen.min(offset);
+                self.sealed = offset;
+            }
+        }
+    }
+
+    /// What was undecided is what the open shows.
+    fn decide(&mut self, reopened: &Reopened, survives: Promise) {
+        for Undecided { truncation, next } in core::mem::take(&mut self.undecided) {
+            let happened = match truncation {
+                Truncation::Before(offset) => offset == reopened.log_start && offset > self.log_start,
+                Truncation::After(offset) => {
+                    let end = reopened.damaged.map_or(reopened.next_offset, |(_, end)| end);
+                    let kept = |b: &Batch| b.base >= next && b.survives(survives);
+                    end == offset && !self.batches.iter().any(kept)
+                }
+            };
+            if happened {
+                self.truncate(truncation);
+            }
+        }
+    }
+}
+
 /// How often things happened, to show that a run tested something.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
@@ -142,6 +211,10 @@ pub(crate) struct Tally {
     pub(crate) damage_reported: u64,
     /// Acknowledged batches of the last window that damage took, with nothing left to testify.
     pub(crate) undecidable: u64,
+    /// Truncations that were answered, at each end, and those that a crash or an error left undecided.
+    pub(crate) truncated_before: u64,
+    pub(crate) truncated_after: u64,
+    pub(crate) undecided: u64,
 }
 
 impl Tally {
@@ -153,6 +226,9 @@ impl Tally {
         self.cut += other.cut;
         self.damage_reported += other.damage_reported;
         self.undecidable += other.undecidable;
+        self.truncated_before += other.truncated_before;
+        self.truncated_after += other.truncated_after;
+        self.undecided += other.undecided;
     }
 }
 
@@ -182,12 +258,9 @@ impl Oracle {
     /// A batch got its offsets.
     pub(crate) fn attempt(&mut self, place: Place, base: u64, records: Vec<Content>) -> Check {
         let partition = self.partition(place)?;
-        let next = partition.batches.last().map_or(0, Batch::end);
+        let next = partition.next();
         ensure!(base >= next, "{place}: offset {base} was given twice; the next is {next}");
-        ensure!(
-            base == next || partition.batches.last().is_none_or(|b| b.end() <= partition.sealed),
-            "{place}: offsets {next}..{base} were given to nobody"
-        );
+        ensure!(base == next, "{place}: offsets {next}..{base} were given to nobody");
         let count = records.len() as u64;
         let durable = |b: &&Batch| b.fate == Fate::Acknowledged(Promise::PowerCut);
         let testifies = partition.batches.iter().rev().find(durable).map_or(0, Batch::end);
@@ -201,6 +274,63 @@ impl Oracle {
         let batch = Self::find(self.partition(place)?, place, base)?;
         batch.records = None;
         Ok(())
+    }
+
+    /// The end of a log is about to be moved.
+    pub(crate) fn begin_truncation(&mut self, place: Place, truncation: Truncation) -> Check {
+        let partition = self.partition(place)?;
+        partition.undecided.push(Undecided { truncation, next: partition.next() });
+        self.tally.undecided += 1;
+        Ok(())
+    }
+
+    /// The engine answered that it is done.
+    pub(crate) fn truncated(&mut self, place: Place, truncation: Truncation) -> Check {
+        let partition = self.partition(place)?;
+        // Those before it, if the manifest took them, are part of what it was made of.
+        partition.undecided.clear();
+        partition.truncate(truncation);
+        self.tally.undecided -= 1;
+        match truncation {
+            Truncation::Before(_) => self.tally.truncated_before += 1,
+            Truncation::After(_) => self.tally.truncated_after += 1,
+        }
+        Ok(())
+    }
+
+    /// Where a log begins, and where it begins if all that is undecided has happened.
+    pub(crate) fn log_start(&self, place: Place) -> (u64, u64) {
+        let Some(partition) = self.partitions.get(&place) else { return (0, 0) };
+        let before = partition.undecided.iter().filter_map(|undecided| match undecided.truncation {
+            Truncation::Before(offset) => Some(offset),
+            Truncation::After(_) => None,
+        });
+        (partition.log_start, before.fold(partition.log_start, u64::max))
+    }
+
+    /// The batches from an offset on, as they were appended: those that a truncation there cuts.
+    pub(crate) fn batches_from(&self, place: Place, offset: u64) -> Vec<Vec<Content>> {
+        let batches = self.partitions.get(&place).map_or(&[][..], |partition| &partition.batches);
+        batches.iter().filter(|b| b.base >= offset).filter_map(|b| b.records.clone()).collect()
+    }
+
+    /// Where batches begin or end that the log still holds.
+    pub(crate) fn bounds(&self, place: Place) -> Vec<u64> {
+        let Some(partition) = self.partitions.get(&place) else { return Vec::new() };
+        let kept = partition.batches.iter().filter(|b| b.base >= partition.log_start);
+        kept.map(|b| b.base).chain([partition.next()]).collect()
+    }
+
+    /// Whether an offset lies inside of a batch.
+    pub(crate) fn is_inside_a_batch(&self, place: Place, offset: u64) -> bool {
+        let batches = self.partitions.get(&place).map_or(&[][..], |partition| &partition.batches);
+        batches.iter().any(|b| b.base < offset && offset < b.end())
+    }
+
+    /// Whether a batch with records begins or ends at an offset.
+    pub(crate) fn is_bound(&self, place: Place, offset: u64) -> bool {
+        let batches = self.partitions.get(&place).map_or(&[][..], |partition| &partition.batches);
+        batches.iter().any(|b| (b.base == offset || b.end() == offset) && b.records.is_some())
     }
 
     fn find(partition: &mut Partition, place: Place, base: u64) -> Result<&mut Batch, Violation> {
@@ -238,7 +368,9 @@ impl Oracle {
         self.tally.records_compared += records.len() as u64;
         let partition = self.partition(place)?;
         ensure!(next >= from, "{place}: a read from {from} went back to {next}");
-        let end = partition.batches.last().map_or(partition.sealed, Batch::end).max(partition.sealed);
+        let start = partition.log_start;
+        ensure!(from >= start, "{place}: a read from {from} did not fail, but the log begins at {start}");
+        let end = partition.next();
         ensure!(next <= end, "{place}: a read reached {next}, but offsets end at {end}");
         if let Some((start, _)) = partition.damaged {
             ensure!(next <= start, "{place}: a read reached {next} past the damage at {start}");
@@ -276,7 +408,7 @@ impl Oracle {
 
     /// The offset that everything published lies below, for reading all of it.
     pub(crate) fn end(&self, place: Place) -> u64 {
-        self.partitions.get(&place).map_or(0, |p| p.batches.last().map_or(p.sealed, Batch::end).max(p.sealed))
+        self.partitions.get(&place).map_or(0, Partition::next)
     }
 
     /// Whether damage of the partition was reported.
@@ -309,17 +441,17 @@ impl Oracle {
     pub(crate) fn close(&mut self) {
         for partition in self.partitions.values_mut() {
             if partition.damaged.is_none() {
-                partition.sealed = partition.batches.last().map_or(partition.sealed, Batch::end).max(partition.sealed);
+                partition.sealed = partition.next();
             }
         }
     }
 
     /// The lowest offset at which a partition may end after the crash.
     fn floor(partition: &Partition, survives: Promise) -> u64 {
-        let kept = |b: &&Batch| matches!(b.fate, Fate::Acknowledged(promise) if promise >= survives);
+        let kept = |b: &&Batch| b.survives(survives);
         let acknowledged = partition.batches.iter().rev().find(kept).map_or(0, Batch::end);
         let seen = if partition.promise.is_some_and(|p| p >= survives) { partition.seen } else { 0 };
-        acknowledged.max(seen).max(partition.sealed)
+        acknowledged.max(seen).max(partition.sealed).max(partition.log_start)
     }
 
     /// An open says where a partition ends.
@@ -333,6 +465,14 @@ impl Oracle {
             ensure!(excuses.errors || excuses.damaged || excuses.lied, "{place}: unavailable without any error");
             return Ok(());
         }
+        partition.decide(reopened, survives);
+        let start = partition.log_start;
+        ensure!(
+            reopened.log_start == start || excuses.lied,
+            "{place}: it begins at {}, and it was truncated to begin at {start}",
+            reopened.log_start
+        );
+        partition.log_start = reopened.log_start;
         let floor = Self::floor(partition, survives);
         let sealed = partition.sealed;
         let before = partition.damaged;
@@ -349,9 +489,12 @@ impl Oracle {
                 reopened.next_offset
             }
         };
-        let whole = end == sealed || end == 0 || partition.batches.iter().any(|b| b.end() == end || b.base == end);
+        let whole = end == sealed
+            || end == start
+            || end == 0
+            || partition.batches.iter().any(|b| b.end() == end || b.base == end);
         ensure!(whole, "{place}: it ends at {end} inside a batch");
-        let attempted = partition.batches.last().map_or(sealed, Batch::end).max(sealed);
+        let attempted = partition.next();
         ensure!(end <= attempted, "{place}: it ends at {end}, but only {attempted} were ever given");
         let mut undecidable = 0;
         if end < floor && reopened.damaged.is_none() && !excuses.lied {
@@ -365,7 +508,8 @@ impl Oracle {
             );
             undecidable = 1;
         }
-        let kept = partition.batches.partition_point(|b| b.base < end);
+        // The log may begin inside of a batch that is lost.
+        let kept = partition.batches.partition_point(|b| b.end() <= end);
         let cut = partition.batches.len() - kept;
         partition.batches.truncate(kept);
         partition.seen = partition.seen.min(end);
@@ -410,7 +554,7 @@ mod tests {
     }
 
     fn reopen(oracle: &mut Oracle, next_offset: u64, damaged: Option<(u64, u64)>, excuses: Excuses) -> Check {
-        oracle.reopen(P, &Reopened { next_offset, damaged, unavailable: false }, excuses)
+        oracle.reopen(P, &Reopened { next_offset, damaged, ..Reopened::default() }, excuses)
     }
 
     #[test]
@@ -471,6 +615,49 @@ mod tests {
         let mut closed = oracle(Promise::PowerCut);
         closed.close();
         assert!(reopen(&mut closed, 2, None, damaged).is_err(), "the close testifies");
+    }
+
+    /// The partition after a truncation that was asked for, and answered or not, and a crash.
+    fn truncated(truncation: Truncation, answered: bool) -> Oracle {
+        let mut oracle = oracle(Promise::PowerCut);
+        oracle.begin_truncation(P, truncation).expect("the partition exists");
+        if answered {
+            oracle.truncated(P, truncation).expect("the partition exists");
+        }
+        oracle.crash(Promise::PowerCut);
+        oracle
+    }
+
+    #[test]
+    fn a_truncation_has_happened_if_it_was_answered_and_may_have_if_not() {
+        let open = |oracle: &mut Oracle, log_start, next_offset| {
+            let reopened = Reopened { log_start, next_offset, ..Reopened::default() };
+            oracle.reopen(P, &reopened, Excuses::default()).is_ok()
+        };
+        for (truncation, happened) in
+            [(Truncation::After(2), (0, 2)), (Truncation::Before(2), (2, 4)), (Truncation::Before(9), (9, 9))]
+        {
+            for answered in [true, false] {
+                assert!(open(&mut truncated(truncation, answered), happened.0, happened.1));
+                assert_eq!(open(&mut truncated(truncation, answered), 0, 4), !answered, "{truncation:?}");
+            }
+        }
+        assert!(!open(&mut truncated(Truncation::After(2), false), 0, 0), "more is gone than was cut");
+    }
+
+    #[test]
+    fn what_was_cut_is_told_from_what_took_its_place() {
+        let none = Excuses::default();
+        let mut oracle = oracle(Promise::PowerCut);
+        oracle.begin_truncation(P, Truncation::After(2)).expect("the partition exists");
+        oracle.truncated(P, Truncation::After(2)).expect("the partition exists");
+        oracle.attempt(P, 2, vec![content(7)]).expect("the end is there");
+        assert!(oracle.read(P, 2, 3, &[seen(2, 2)], none).is_err(), "that was cut");
+        assert!(oracle.read(P, 2, 3, &[seen(2, 7)], none).is_ok());
+        oracle.begin_truncation(P, Truncation::Before(2)).expect("the partition exists");
+        assert!(oracle.read(P, 1, 3, &[seen(1, 1), seen(2, 7)], none).is_ok(), "it is not answered");
+        oracle.truncated(P, Truncation::Before(2)).expect("the partition exists");
+        assert!(oracle.read(P, 1, 3, &[seen(1, 1), seen(2, 7)], none).is_err(), "the log begins later");
     }
 
     #[test]

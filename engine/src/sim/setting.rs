@@ -2,7 +2,7 @@
 
 use super::faults::Faults;
 use super::oracle::Promise;
-use super::rng::Rng;
+use super::rng::{Rng, scramble};
 use super::workload::Sizes;
 
 /// The fixed circumstances of a world.
@@ -32,6 +32,8 @@ pub(crate) struct Setting {
     pub(crate) interrupted_one_in: u64,
     /// Chance that a batch is made of what stands in the store's files, per million.
     pub(crate) loot: u32,
+    /// One step in so many truncates a partition; 0 for none.
+    pub(crate) truncate_one_in: u64,
 }
 
 impl Setting {
@@ -58,6 +60,8 @@ impl Setting {
             close_one_in: *rng.pick(&[6, 12, 30]),
             interrupted_one_in: *rng.pick(&[3, 6, 20]),
             loot: if rng.one_in(4) { 30_000 } else { 0 },
+            // Drawn beside the others: worlds without truncations are what they would be if there were none.
+            truncate_one_in: *Rng::new(scramble(rng.clone().next())).pick(&[0, 20, 60]),
         }
     }
 

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::harness::{Got, Known, durability, seen, with_records};
 use super::oracle::{Check, Content, Place, Promise, Seen, Violation};
+use super::truncations::{Again, TICKET};
 use super::workload;
 use super::world::{Topic, TopicState, World};
-use crate::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::format::plan::Plan;
 use crate::ids::PartitionId;
 use crate::io::Environment;
 use crate::manifest::{MetaDone, MetaOrder, MetaResponse};
 use crate::partition::Partition;
-use crate::reader::{Batch, Cursor};
+use crate::reader::{Batch, Cursor, Source};
 use crate::tail::{Claim, Refusal};
 
 /// Names that topics take, again and again.
@@ -32,10 +33,24 @@ pub(crate) struct Actors {
     batches: u64,
     waiting: Vec<Awaited>,
     claims: Vec<Reserved>,
-    readers: BTreeMap<PartitionId, (Cursor, u64)>,
+    readers: BTreeMap<PartitionId, Reading>,
     held: Vec<Held>,
     /// Topics whose partitions the shards are forgetting: topic, shards that have, shards that must.
     deletions: Vec<(u32, Arc<AtomicU64>, u64)>,
+    /// The partition that is being truncated.
+    pub(super) truncating: Option<Place>,
+    /// What the metadata thread answered to the truncation.
+    pub(super) answer: Option<Result<MetaDone, Error>>,
+    pub(super) again: Option<Again>,
+}
+
+/// A reader in the middle of a partition.
+struct Reading {
+    source: Source,
+    cursor: Cursor,
+    from: u64,
+    /// The log was cut there, before the reader.
+    cut: Option<u64>,
 }
 
 /// A batch whose acknowledgement a producer waits for.
@@ -72,6 +87,20 @@ impl Actors {
         let batches = self.batches;
         *self = Actors { batches, ..Actors::default() };
     }
+
+    /// The number of the next batch.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.batches += 1;
+        self.batches
+    }
+
+    /// A log was cut at an offset: producers wait no longer for what lay beyond it, and readers there must be told.
+    pub(super) fn cut(&mut self, place: Place, id: PartitionId, offset: u64) {
+        self.waiting.retain(|awaited| awaited.place != place || awaited.end <= offset);
+        if let Some(reading) = self.readers.get_mut(&id).filter(|reading| reading.from > offset) {
+            reading.cut.get_or_insert(offset);
+        }
+    }
 }
 
 impl World {
@@ -82,6 +111,9 @@ impl World {
         }
         if self.topics.is_empty() {
             self.create_topic();
+        }
+        if self.setting.truncate_one_in > 0 && self.rng.one_in(self.setting.truncate_one_in) {
+            return self.truncate();
         }
         match self.rng.below(100) {
             0..30 => self.append_somewhere(),
@@ -162,14 +194,14 @@ impl World {
         }
         let (place, id) = *self.rng.pick(&places);
         let promise = self.topics.iter().find(|t| t.number == place.topic)?.promise;
-        Some((place, Arc::clone(self.engine.as_ref()?.partitions.get(&id)?), promise))
+        Some((place, self.engine.as_ref()?.partition(id)?, promise))
     }
 
     fn next_batch(&mut self) -> Vec<Content> {
-        self.actors.batches += 1;
+        let number = self.actors.next_number();
         let loot = self.rng.per_million(self.setting.loot).then(|| self.device.loot(&mut self.rng, 2000));
         let loot = loot.filter(|bytes| !bytes.is_empty());
-        workload::batch(&mut self.rng, self.setting.sizes, self.actors.batches, loot)
+        workload::batch(&mut self.rng, self.setting.sizes, number, loot)
     }
 
     /// What a producer asks for: mostly what its topic promises.
@@ -178,6 +210,9 @@ impl World {
     }
 
     pub(super) fn append_somewhere(&mut self) -> Check {
+        if self.append_again()? {
+            return Ok(());
+        }
         let Some((place, partition, topic)) = self.somewhere() else { return Ok(()) };
         let records = self.next_batch();
         let promise = self.wish(topic);
@@ -185,7 +220,7 @@ impl World {
     }
 
     /// Appends a batch in one step. `false`: it was refused.
-    fn append(
+    pub(super) fn append(
         &mut self,
         place: Place,
         partition: &Arc<Partition>,
@@ -229,6 +264,7 @@ impl World {
         let excuses = self.excuses(place);
         let excused = match refusal {
             Refusal::Memory(_) | Refusal::Segment(_) | Refusal::Slots(_) => true,
+            Refusal::Failed(error) if error.kind() == ErrorKind::Truncated => self.actors.truncating == Some(place),
             Refusal::Full(_) | Refusal::Failed(_) => {
                 excuses.errors || excuses.damaged || excuses.lied || self.oracle.is_damaged(place)
             }
@@ -327,7 +363,7 @@ impl World {
         let mut result = Ok(());
         waiting.retain_mut(|awaited| {
             let watermark = awaited.partition.watermark();
-            if watermark.mark(durability(awaited.promise)).offset() >= awaited.end {
+            if watermark.reached(durability(awaited.promise), awaited.end) {
                 result = result.clone().and(self.oracle.acknowledge(awaited.place, awaited.base, awaited.promise));
                 return false;
             }
@@ -362,32 +398,45 @@ impl World {
         let Some((place, partition, _)) = self.somewhere() else { return Ok(()) };
         let id = partition.id();
         let high = partition.watermark().high();
-        let (mut cursor, from) = match self.actors.readers.remove(&id) {
-            Some(reader) => reader,
+        let mut reading = match self.actors.readers.remove(&id) {
+            Some(reading) => reading,
             None => {
                 let start =
                     if self.rng.one_in(3) { self.rng.below(high + 1) } else { high.saturating_sub(self.rng.below(10)) };
-                (Cursor::new(start), start)
+                let Some(engine) = &self.engine else { return Ok(()) };
+                Reading { source: engine.source(id), cursor: Cursor::new(start), from: start, cut: None }
             }
         };
-        let Some(engine) = &self.engine else { return Ok(()) };
         let max = self.rng.log_between(1, 1 << 17) as usize;
-        match engine.read(&partition, &mut cursor, max) {
+        let from = reading.from;
+        match reading.source.attempt(&mut reading.cursor, max).map(Got::from) {
+            Err(error) if error.kind() == ErrorKind::OutOfRange && reading.cut.is_some() => Ok(()),
+            Ok(_) if reading.cut.is_some() => {
+                Err(Violation(format!("{place}: a reader at {from} was not told of the cut at {:?}", reading.cut)))
+            }
             Ok(Got::Wait) => {
-                self.actors.readers.insert(id, (cursor, from));
+                // Offsets without records may have been passed.
+                let next = reading.cursor.offset;
+                if next > from {
+                    let excuses = self.excuses(place);
+                    self.oracle.read(place, from, next, &[], excuses)?;
+                    reading.from = next;
+                }
+                self.actors.readers.insert(id, reading);
                 Ok(())
             }
             Ok(Got::Batch(batch)) => {
                 let said = seen(&batch);
-                self.device.note(|| format!("== {place}: read {from}..{}", cursor.offset), said.len() as u64);
+                let next = reading.cursor.offset;
+                self.device.note(|| format!("== {place}: read {from}..{next}"), said.len() as u64);
                 let excuses = self.excuses(place);
-                self.oracle.read(place, from, cursor.offset, &said, excuses)?;
+                self.oracle.read(place, from, next, &said, excuses)?;
                 if !batch.is_empty() && self.actors.held.len() < HELD_MAX {
                     self.actors.held.push(Held { place, batch, said });
                 }
                 if self.rng.one_in(2) {
-                    let next = cursor.offset;
-                    self.actors.readers.insert(id, (cursor, next));
+                    reading.from = next;
+                    self.actors.readers.insert(id, reading);
                 }
                 Ok(())
             }
@@ -441,7 +490,7 @@ impl World {
         }
         let topic = &mut self.topics[*self.rng.pick(&present)];
         let (number, Some(id), Some(engine)) = (topic.number, topic.id, &mut self.engine) else { return };
-        if self.actors.claims.iter().any(|c| c.place.topic == number) {
+        if self.actors.claims.iter().map(|c| c.place).chain(self.actors.truncating).any(|p| p.topic == number) {
             return;
         }
         topic.state = TopicState::Deleting;
@@ -469,6 +518,10 @@ impl World {
 
     /// The metadata thread has answered the world.
     pub(super) fn answered(&mut self, answer: MetaResponse) -> Check {
+        if answer.ticket == TICKET {
+            self.actors.answer = Some(answer.result);
+            return Ok(());
+        }
         let Some(at) = self.topics.iter().position(|t| u64::from(t.number) == answer.ticket) else { return Ok(()) };
         let topic = &mut self.topics[at];
         match answer.result {
@@ -510,7 +563,7 @@ impl World {
             if self.oracle.is_damaged(place) {
                 continue;
             }
-            let Some(partition) = self.engine.as_ref().and_then(|e| e.partitions.get(&id).cloned()) else { continue };
+            let Some(partition) = self.engine.as_ref().and_then(|e| e.partition(id)) else { continue };
             let excuses = self.excuses(place);
             if partition.watermark().failure().is_some() && (excuses.damaged || excuses.lied) {
                 continue;

@@ -35,6 +35,20 @@ pub(crate) fn batch(rng: &mut Rng, sizes: Sizes, number: u64, loot: Option<Vec<u
     (0..count).map(|index| record(rng, sizes, large, number, index)).collect()
 }
 
+/// Records of the same sizes as those of an earlier batch, under another number. `None`: they have no number.
+pub(crate) fn again(batch: &[Content], number: u64) -> Option<Vec<Content>> {
+    let renumber = |record: &Content, index: usize| {
+        let mut record = record.clone();
+        let numbered = [record.key.as_mut(), record.value.as_mut()].into_iter().flatten();
+        let mut numbered = numbered.filter(|bytes| bytes.get(8) == Some(&(index as u8))).peekable();
+        numbered.peek()?;
+        numbered.for_each(|bytes| bytes[..8].copy_from_slice(&number.to_le_bytes()));
+        Some(record)
+    };
+    let forged = |record: &Content| record.headers.iter().any(|(name, _)| name.starts_with('n'));
+    batch.iter().enumerate().map(|(index, record)| renumber(record, index).filter(|r| !forged(r))).collect()
+}
+
 fn record(rng: &mut Rng, sizes: Sizes, large: bool, number: u64, index: u64) -> Content {
     let mut name = number.to_le_bytes().to_vec();
     name.push(index as u8);
@@ -78,7 +92,16 @@ mod tests {
         assert!(all().any(|r| r.value.is_none()) && all().any(|r| r.key.is_some()));
         assert!(all().any(|r| !r.headers.is_empty()) && all().any(|r| r.timestamp.is_some()));
         assert!(all().any(|r| r.value.as_ref().is_some_and(|v| v.len() > 4096)));
+        for (number, batch) in (1000..).zip(&batches) {
+            let again = again(batch, number).expect("each record has a number");
+            let sizes = |batch: &[Content]| -> Vec<_> {
+                batch.iter().map(|r| (r.key.as_ref().map(Vec::len), r.value.as_ref().map(Vec::len))).collect()
+            };
+            assert_eq!(sizes(&again), sizes(batch));
+            assert!(again.iter().zip(batch).all(|(a, b)| a != b), "each record tells them apart");
+        }
         let forged = batch(&mut rng, sizes, 7, Some(vec![1, 2, 3]));
+        assert_eq!(again(&forged, 8), None);
         assert_eq!(forged[0].value.as_deref(), Some(&[1, 2, 3][..]));
     }
 }

@@ -118,6 +118,19 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>, for_bug: Option<Bug>, log: bool) 
         world.setting.faults.sync_error = 200_000;
         world.setting.kill_one_in = 2;
     }
+    if for_bug == Some(Bug::KeepSuccessorBeyondGap) {
+        // Segments that end often, and a device that only loses power: of two of them the later one alone may be there.
+        world.setting.faults = Faults::default();
+        (world.setting.first_segment, world.setting.largest_segment) = (64 << 10, 64 << 10);
+        (world.setting.sizes.large_one_in, world.setting.sizes.large) = (2, 40_000);
+        world.setting.kill_one_in = 10;
+    }
+    match for_bug {
+        None => {}
+        Some(Bug::KeepGeneration) => world.setting.truncate_one_in = 20,
+        // They show more seldom where logs are cut short.
+        Some(_) => world.setting.truncate_one_in = 0,
+    }
     if log {
         world.device.keep_log();
     }

@@ -17,3 +17,5 @@ pub use options::TopicOptions;
 pub(crate) use state::{Common, Metadata, TopicState};
 pub use topic::Topic;
 pub(crate) use totals::Totals;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use truncate::{Others, Truncation};

@@ -223,8 +223,8 @@ impl Topic {
     /// # Errors
     /// [`OutOfRange`](crate::ErrorKind::OutOfRange) below the log start offset or beyond the next offset;
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in the middle of a batch, whose bounds it names: a batch
-    /// is there whole or not at all; [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not
-    /// have; [`Corrupt`](crate::ErrorKind::Corrupt) and [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one
+    /// is there whole or not at all, and among offsets without records;
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have; [`Corrupt`](crate::ErrorKind::Corrupt) and [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one
     /// that takes no appends, or whose records there are damaged; and those of reads and of the metadata, after which
     /// nothing has changed.
     pub fn truncate_after(&self, partition: u32, offset: u64) -> Result<()> {

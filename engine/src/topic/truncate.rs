@@ -4,18 +4,50 @@
 //! the manifest moves the end, another incarnation of the partition goes on from there, and only then files are
 //! recycled.
 
-use super::state::TopicState;
+use super::state::{Common, TopicState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventKind;
 use crate::ids::Generation;
 use crate::limits::LOG_START_MAX;
 use crate::manifest::{MetaDone, MetaOrder, SegmentEnd};
 use crate::partition::{Partition, Seat};
-use crate::reader::{Cursor, Source};
+use crate::reader::{Batch, Cursor, Lender, Source};
 use crate::segment::{Prefix, Segment};
 use crate::shard::Reach;
 use crate::sync::Arc;
 use crate::tail::TailStart;
+
+/// What a truncation has others do, and waits for.
+pub(crate) trait Others {
+    /// Has the shard settle a partition. `false`: the engine has ended.
+    fn settle(&mut self, partition: &Partition, reach: Reach) -> bool;
+    /// Changes the manifest.
+    fn order(&mut self, order: MetaOrder) -> Result<MetaDone>;
+    /// Reads one batch as it was appended.
+    fn read(&mut self, seat: &Arc<Seat>, cursor: &mut Cursor) -> Result<Batch>;
+}
+
+/// The others of an open engine, whose threads do what they do meanwhile.
+impl Others for &Common {
+    fn settle(&mut self, partition: &Partition, reach: Reach) -> bool {
+        partition.settle(reach)
+    }
+
+    fn order(&mut self, order: MetaOrder) -> Result<MetaDone> {
+        Common::order(self, order)
+    }
+
+    fn read(&mut self, seat: &Arc<Seat>, cursor: &mut Cursor) -> Result<Batch> {
+        Source::new(Arc::clone(seat), Arc::clone(&self.lender), Arc::clone(&self.gate)).read(cursor, 1)
+    }
+}
+
+/// A truncation of one partition. There is one at a time.
+pub(crate) struct Truncation<'a, O> {
+    pub(crate) seat: &'a Arc<Seat>,
+    pub(crate) lender: &'a Lender,
+    pub(crate) others: O,
+}
 
 /// Appends that are held up until this goes.
 struct Held<'a> {
@@ -41,8 +73,25 @@ impl TopicState {
         }
         let _changing = self.changing.lock();
         self.check_change()?;
-        let seat = self.seat(index)?;
-        let partition = seat.current();
+        self.truncation(index)?.before(offset)
+    }
+
+    pub(crate) fn truncate_after(&self, index: u32, offset: u64) -> Result<()> {
+        let _changing = self.changing.lock();
+        self.check_change()?;
+        self.truncation(index)?.after(offset)
+    }
+
+    fn truncation(&self, index: u32) -> Result<Truncation<'_, &Common>> {
+        let others = &*self.common;
+        Ok(Truncation { seat: self.seat(index)?, lender: &others.lender, others })
+    }
+}
+
+impl<O: Others> Truncation<'_, O> {
+    /// Moves the start of the log to `offset`.
+    pub(crate) fn before(&mut self, offset: u64) -> Result<()> {
+        let partition = self.seat.current();
         let damaged = !partition.damaged().is_empty();
         if let Some(error) = partition.watermark().failure().filter(|_| !damaged) {
             return Err(error.clone().context(&*partition));
@@ -51,10 +100,10 @@ impl TopicState {
             return Ok(());
         }
         if damaged || offset >= partition.tail().next_offset() {
-            let held = hold(seat, &partition);
-            settle(&partition, Reach::All)?;
+            let held = hold(self.seat, &partition);
+            self.settle(&partition, Reach::All)?;
             if damaged || offset >= partition.tail().next_offset() {
-                let removed = self.order_truncation(MetaOrder::TruncateBefore { partition: partition.id(), offset })?;
+                let removed = self.order(MetaOrder::TruncateBefore { partition: partition.id(), offset })?;
                 let kept = without(&partition, &removed);
                 self.replace(&held, kept, offset, offset.max(partition.tail().next_offset()), u64::MAX);
                 drop(held);
@@ -62,8 +111,8 @@ impl TopicState {
                 return Ok(());
             }
         }
-        settle(&partition, Reach::Ended(offset))?;
-        let removed = self.order_truncation(MetaOrder::TruncateBefore { partition: partition.id(), offset })?;
+        self.settle(&partition, Reach::Ended(offset))?;
+        let removed = self.order(MetaOrder::TruncateBefore { partition: partition.id(), offset })?;
         let gone = partition.chain().segments();
         partition.begin_at(offset, &removed);
         for segment in gone.iter().filter(|segment| removed.contains(&segment.generation)) {
@@ -74,25 +123,23 @@ impl TopicState {
         Ok(())
     }
 
-    pub(crate) fn truncate_after(&self, index: u32, offset: u64) -> Result<()> {
-        let _changing = self.changing.lock();
-        self.check_change()?;
-        let seat = self.seat(index)?;
-        let partition = seat.current();
+    /// Moves the end of the log to `offset`.
+    pub(crate) fn after(&mut self, offset: u64) -> Result<()> {
+        let partition = self.seat.current();
         if let Some(error) = partition.watermark().failure() {
             return Err(error.clone().context(&*partition));
         }
         check_end(&partition, offset)?;
-        let held = hold(seat, &partition);
-        settle(&partition, Reach::All)?;
+        let held = hold(self.seat, &partition);
+        self.settle(&partition, Reach::All)?;
         check_end(&partition, offset)?;
         if offset == partition.tail().next_offset() {
             return Ok(());
         }
-        let cut = self.cut_at(seat, &partition, offset)?;
+        let cut = self.cut_at(&partition, offset)?;
         let end = cut.as_ref().map(|(segment, end)| (segment.generation, *end));
         let order = MetaOrder::TruncateAfter { partition: partition.id(), offset, end };
-        let removed = self.order_truncation(order)?;
+        let removed = self.order(order)?;
         let mut kept = without(&partition, &removed);
         if let (Some((before, end)), Some(last)) = (cut, kept.last_mut()) {
             *last = Arc::new(Segment::sealed(
@@ -113,23 +160,16 @@ impl TopicState {
     }
 
     /// The segment that reaches beyond `offset`, and where it has to end. `None`: every segment ends or begins there.
-    fn cut_at(
-        &self,
-        seat: &Arc<Seat>,
-        partition: &Partition,
-        offset: u64,
-    ) -> Result<Option<(Arc<Segment>, SegmentEnd)>> {
+    fn cut_at(&mut self, partition: &Partition, offset: u64) -> Result<Option<(Arc<Segment>, SegmentEnd)>> {
         let segments = partition.chain().segments();
         let Some(last) = segments.iter().rfind(|segment| segment.base_offset < offset) else { return Ok(None) };
         if offset == partition.log_start() || last.published().offset == offset {
             return Ok(None);
         }
-        let common = &self.common;
-        let mut source = Source::new(Arc::clone(seat), Arc::clone(&common.lender), Arc::clone(&common.gate));
         let mut cursor = Cursor::new(offset - 1);
-        // One batch as it was appended: the one before the cut, or across it.
-        let batch = source.read(&mut cursor, 1)?;
-        let (base, next) = batch.bounds().unwrap_or((offset, offset));
+        // The one before the cut, or across it.
+        let batch = self.others.read(self.seat, &mut cursor)?;
+        let (base, next) = batch.bounds().unwrap_or((partition.tail().next_offset(), u64::MAX));
         if base < offset && offset < next {
             let message = format!(
                 "{partition}: offset {offset} lies in the batch of offsets {base}..{next}, which is there whole or not \
@@ -137,15 +177,28 @@ impl TopicState {
             );
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
+        if offset < base {
+            let message = format!("{partition}: offset {offset} lies where no batch begins or ends; cut at {base}");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
         let time = batch.iter().next().map_or(last.base_time, |record| record.append_time);
         let behind = cursor.position().unwrap_or(last.published().position);
         // Offsets before the cut may have no records; then what was read lies behind it.
-        let position = if base >= offset { behind - batch.size() as u64 } else { behind };
+        let position = if base == offset { behind - batch.size() as u64 } else { behind };
         Ok(Some((Arc::clone(last), SegmentEnd { position, offset, time })))
     }
 
-    fn order_truncation(&self, order: MetaOrder) -> Result<Vec<Generation>> {
-        match self.common.order(order)? {
+    fn settle(&mut self, partition: &Partition, reach: Reach) -> Result<()> {
+        let answered = self.others.settle(partition, reach);
+        match partition.watermark().failure() {
+            Some(error) if partition.damaged().is_empty() => Err(error.clone().context(partition)),
+            _ if !answered => Err(crate::gate::closed()),
+            _ => Ok(()),
+        }
+    }
+
+    fn order(&mut self, order: MetaOrder) -> Result<Vec<Generation>> {
+        match self.others.order(order)? {
             MetaDone::Truncated { removed } => Ok(removed),
             _ => Err(Error::new(ErrorKind::Panic, "the answer to a truncation is another's")),
         }
@@ -156,7 +209,7 @@ impl TopicState {
         let before = held.partition;
         let end = TailStart {
             partition: before.id(),
-            durability: self.durability,
+            durability: before.watermark().durability(),
             next_offset,
             last_time: before.tail().last_time(),
         };
@@ -171,15 +224,15 @@ impl TopicState {
     }
 
     fn forget(&self, segment: &Segment) {
-        self.common.lender.forget(segment);
+        self.lender.forget(segment);
         // An open file keeps its space even when it is removed.
         segment.set_file(None);
     }
 
     /// The truncation is durable: what this cannot free, the next open does.
-    fn recycle(&self, generations: Vec<Generation>) {
+    fn recycle(&mut self, generations: Vec<Generation>) {
         if !generations.is_empty() {
-            let _freed_at_the_next_open = self.common.order(MetaOrder::RecycleSegments { generations });
+            let _freed_at_the_next_open = self.others.order(MetaOrder::RecycleSegments { generations });
         }
     }
 }
@@ -187,15 +240,6 @@ impl TopicState {
 fn hold<'a>(seat: &'a Seat, partition: &'a Partition) -> Held<'a> {
     partition.hold();
     Held { seat, partition }
-}
-
-fn settle(partition: &Partition, reach: Reach) -> Result<()> {
-    let answered = partition.settle(reach);
-    match partition.watermark().failure() {
-        Some(error) if partition.damaged().is_empty() => Err(error.clone().context(partition)),
-        _ if !answered => Err(crate::gate::closed()),
-        _ => Ok(()),
-    }
 }
 
 fn check_end(partition: &Partition, offset: u64) -> Result<()> {

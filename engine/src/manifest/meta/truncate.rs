@@ -1,19 +1,21 @@
 //! Moving the two ends of a partition's log.
 
-use super::{Batch, Executed, MetaStore, Then, in_use};
+use std::sync::Arc;
+
+use super::{Batch, Executed, MetaStore, Prepared, Then, capacity, in_use};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::manifest::Edit;
 use crate::ids::{Generation, PartitionId};
+use crate::io::OpenMode;
 use crate::manifest::{MetaDone, Partition, Segment, SegmentEnd, SegmentState, names};
+use crate::sim::bugs::{self, Bug};
 
 impl MetaStore {
     pub(super) fn truncate_before(&self, id: PartitionId, offset: u64, batch: &mut Batch) -> Result<Executed> {
         self.living_partition(id, batch)?;
         let known = self.image().partitions.get(&id).cloned().unwrap_or_default();
-        if offset <= known.log_start {
-            return Ok(MetaDone::Truncated { removed: Vec::new() }.into());
-        }
-        batch.edits.push(Edit::LogStart { partition: id, offset });
+        // Said again if nothing changes: it may have failed to become durable, and the answer depends on that.
+        batch.edits.push(Edit::LogStart { partition: id, offset: offset.max(known.log_start) });
         let whole = known.damaged.iter().all(|damage| damage.end <= offset);
         Ok(remove(id, &known, batch, |segment| match segment.state {
             SegmentState::Sealed { end, .. } => end.offset <= offset,
@@ -39,7 +41,10 @@ impl MetaStore {
         let last = known.segments.values().rev().find(|segment| !gone(segment));
         match (last, end) {
             (None, None) => batch.edits.push(Edit::LogStart { partition: id, offset }),
-            (Some(last), None) if last.end().is_some_and(|end| end.offset == offset) => {}
+            (Some(last), None) if last.end().is_some_and(|end| end.offset == offset) => {
+                // The answer depends on a commit, even if an earlier one that failed removed what is beyond.
+                batch.edits.push(Edit::LogStart { partition: id, offset: known.log_start });
+            }
             (Some(last), Some((generation, end)))
                 if generation == last.generation
                     && end.offset == offset
@@ -60,6 +65,9 @@ impl MetaStore {
     }
 
     pub(super) fn recycle_segments(&mut self, generations: &[Generation]) -> Executed {
+        if bugs::active(Bug::KeepGeneration) {
+            return MetaDone::SegmentsRecycled.into();
+        }
         for generation in generations {
             let Some((id, sequence)) = self.removed.remove(generation) else { continue };
             let path = names::segment(id, sequence);
@@ -67,6 +75,23 @@ impl MetaStore {
             self.pool.give(&**self.manifest.disk(), &path, in_use);
         }
         MetaDone::SegmentsRecycled.into()
+    }
+
+    /// Goes on in the file of a segment that was cut off, under its generation. For [`Bug::KeepGeneration`].
+    pub(super) fn go_on_in(
+        &mut self,
+        generation: Generation,
+        partition: PartitionId,
+        sequence: u32,
+    ) -> Result<Executed> {
+        let path = names::segment(partition, sequence);
+        let file = self.open_file(&path, OpenMode::Write)?;
+        let size = file.size().map_err(|e| Error::file(format_args!("looking at {path}"), &e))?;
+        let capacity = capacity(size)?;
+        self.removed.remove(&generation);
+        self.hand_out(path, &file);
+        self.prepared.insert(generation, Prepared { partition, sequence, file: Arc::clone(&file), capacity });
+        Ok(MetaDone::SegmentPrepared { sequence, generation, file, capacity }.into())
     }
 }
 

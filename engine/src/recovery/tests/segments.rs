@@ -400,7 +400,7 @@ fn recovery_stopped_anywhere_is_repeated() {
         seg.append_many(10);
         seg.write_all();
         world.disk.stop_after(stop);
-        let finished = open(load(&world.disk).expect("a store")).is_ok();
+        let finished = load(&world.disk).and_then(open).is_ok();
         world.disk.unhook();
         let recovered = recover_disk(&world.disk).expect("recovery");
         let partition = &recovered.partitions[&seg.id];

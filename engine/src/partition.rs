@@ -110,12 +110,6 @@ impl Partition {
         self.watermark().cut(cut, cut_off());
     }
 
-    /// A later incarnation was cut further down. Always true: it is there to be told.
-    fn lower_cut(&self, cut: u64) -> bool {
-        self.watermark().lower_cut(cut);
-        true
-    }
-
     /// Whether another incarnation has taken its place, or its topic is deleted.
     fn ended(&self) -> Option<Error> {
         if self.ended.load(Ordering::Acquire) {

@@ -56,8 +56,8 @@ impl Consumer {
 
     /// Makes durable, under the consumer's name, that everything which polls have returned is handled: all partitions
     /// or none, whatever crashes. Returns when it is. Positions that did not move are not written again, and those before
-    /// which the log was cut are not written: other records stand there. Now and then
-    /// it takes some milliseconds more, to rewrite the log of the positions.
+    /// which the log was cut are not written: other records stand there. Now and then it takes some milliseconds more, to
+    /// rewrite the log of the positions.
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a consumer without a name;

@@ -14,8 +14,7 @@ use crate::io::fork::ForkGuard;
 use crate::io::lock::StoreLock;
 use crate::io::os::{OsDisk, OsEnvironment, open_files_default, open_files_limit};
 use crate::io::{Disk, Environment, ReadOnlyDisk};
-use crate::manifest::foreign;
-use crate::manifest::{MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse};
+use crate::manifest::{MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse, foreign};
 use crate::runtime::{Choice, DeviceMemory, Doorbell, Helper, RegisteredMemory, Running, Settings, Thread, start};
 use crate::topic::Metadata;
 

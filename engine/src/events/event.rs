@@ -18,7 +18,8 @@ pub struct Event {
 
 /// What happened. In an engine whose device does as it should there are [`Recovered`](EventKind::Recovered),
 /// [`Opened`](EventKind::Opened) and [`Closed`](EventKind::Closed), [`Truncated`](EventKind::Truncated) if the program
-/// does that, and no others.
+/// does that, and no others, but for an [`IoError`](EventKind::IoError) when a segment that was cut is first read after
+/// an open: it has no index where one is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {

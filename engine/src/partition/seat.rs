@@ -65,7 +65,8 @@ impl Seat {
         }
         drop(cuts);
         let mut former = self.former.lock();
-        former.retain(|partition| partition.upgrade().is_some_and(|partition| partition.lower_cut(cut)));
+        former.retain(|partition| partition.strong_count() > 0);
+        former.iter().filter_map(Weak::upgrade).for_each(|partition| partition.watermark().lower_cut(cut));
         former.push(Arc::downgrade(&self.current()));
         drop(former);
         self.current.store(partition);

@@ -214,8 +214,8 @@ impl Topic {
     /// stands in a new segment, under a new generation. Durable when it returns. Everything appended before is made
     /// durable first; appends meanwhile wait. At the next offset nothing is cut.
     ///
-    /// A ticket whose records were cut answers [`Truncated`](crate::ErrorKind::Truncated), unless it was acknowledged
-    /// before, and never for other records at its offsets. Batches that readers hold stay as they are. A
+    /// A ticket whose records were cut answers [`Truncated`](crate::ErrorKind::Truncated) to whoever asks it from then
+    /// on, also if it had been acknowledged, and never answers for other records at its offsets. Batches that readers hold stay as they are. A
     /// [`Reader`] or consumer that stands beyond `offset` is [out of range](crate::ErrorKind::OutOfRange) until it
     /// seeks, also once new records have come to where it stands. A committed position, or an offset given to
     /// [`read`](Topic::read), is so only as long as it lies beyond the end.
@@ -224,9 +224,10 @@ impl Topic {
     /// [`OutOfRange`](crate::ErrorKind::OutOfRange) below the log start offset or beyond the next offset;
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in the middle of a batch, whose bounds it names: a batch
     /// is there whole or not at all, and among offsets without records;
-    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have; [`Corrupt`](crate::ErrorKind::Corrupt) and [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one
-    /// that takes no appends, or whose records there are damaged; and those of reads and of the metadata, after which
-    /// nothing has changed.
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have;
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one that
+    /// takes no appends, or whose records there are damaged; and those of reads and of the metadata, after which nothing
+    /// has changed.
     pub fn truncate_after(&self, partition: u32, offset: u64) -> Result<()> {
         self.state.truncate_after(partition, offset)
     }

@@ -1,4 +1,4 @@
-//! What is not in memory: extents from the device, and their check.
+//! What is not in memory: extents from the device, their check, and reading ahead.
 
 use super::bounds::extent_at;
 use super::check::{self, Damage, Landmark};
@@ -10,9 +10,12 @@ use crate::format::frame::{FrameError, Place};
 use crate::gate::closed;
 use crate::limits::SECTOR;
 use crate::partition::Partition;
-use crate::segment::{Index, Prefix, Segment};
+use crate::segment::{Index, Prefix, SEGMENT_DATA_START, Segment};
 use crate::shard::ReadRequest;
 use crate::sync::Arc;
+
+/// Extents that are read ahead of a reader that goes through a partition in order.
+const AHEAD: usize = 2;
 
 impl Lender {
     /// One step where the frames at `mark` are not in a block that is appended to.
@@ -55,7 +58,7 @@ impl Lender {
         if let Step::Lent(_) = step {
             let passed = cursor.place.as_ref().is_some_and(|mark| mark.position >= extent.end);
             if cursor.sequential || passed {
-                self.read_ahead(partition, cursor, &mark.segment, extent.end);
+                self.read_ahead(partition, &mark.segment, extent.end);
             }
         }
         Ok(step)
@@ -149,6 +152,33 @@ impl Lender {
             }
         }
         Ok(Step::On)
+    }
+
+    /// Has the device asked for what a reader in order comes to next, as far as there is memory for it.
+    fn read_ahead(&self, partition: &Partition, segment: &Arc<Segment>, mut position: u64) {
+        let mut segment = Arc::clone(segment);
+        for _ in 0..AHEAD {
+            if segment.closed().is_some_and(|end| end.position <= position) {
+                match partition.chain().after(segment.base_offset) {
+                    Some(next) => (segment, position) = (next, SEGMENT_DATA_START),
+                    None => return,
+                }
+            }
+            if let Some(there) = self.cache.find(segment.generation, position) {
+                position = there.end;
+                continue;
+            }
+            let limit = partition.visible(&segment);
+            if segment.block_at(position).is_some() || position >= limit.position {
+                return;
+            }
+            let Ok(Found::There(index)) = self.index(partition, &segment) else { return };
+            let Some((start, end)) = extent_of(&segment, &index, position, limit) else { return };
+            if self.load(partition, &segment, start, end).is_none() {
+                return;
+            }
+            position = end.position;
+        }
     }
 }
 

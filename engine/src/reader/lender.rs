@@ -1,6 +1,5 @@
 //! Finding what a reader asks for, and lending it: the way of a read.
 
-use super::ahead::{Ahead, Readers};
 use super::batch::Batch;
 use super::cache::Cache;
 use super::copies::{COPY_MAX, Copies};
@@ -29,8 +28,6 @@ pub(crate) struct Cursor {
     pub(super) private: Option<Arc<Extent>>,
     /// Nothing could be lent out of that: the next try looks first whether there is memory to lend again.
     pub(super) refused: bool,
-    /// How far the device was asked ahead.
-    pub(super) ahead: Option<Ahead>,
     /// The log was cut here, before the cursor: what it would come to is not what it was on its way to.
     pub(super) cut: Option<u64>,
 }
@@ -86,19 +83,12 @@ pub(crate) struct Lender {
     pub(super) pool: Arc<Pool>,
     pub(super) cache: Cache,
     pub(super) indexes: Indexes,
-    pub(super) readers: Readers,
     copies: Arc<Copies>,
 }
 
 impl Lender {
     pub(crate) fn new(pool: Arc<Pool>) -> Lender {
-        Lender {
-            pool,
-            cache: Cache::new(),
-            indexes: Indexes::default(),
-            readers: Readers::default(),
-            copies: Arc::default(),
-        }
+        Lender { pool, cache: Cache::new(), indexes: Indexes::default(), copies: Arc::default() }
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -150,11 +140,7 @@ impl Lender {
             },
         };
         let (step, from) = match resident(segment, mark.position, limit.position) {
-            Some((block, end)) => {
-                // It has caught up.
-                cursor.ahead = None;
-                (self.lend(partition, cursor, &mark, &block, end, max)?, ReadFrom::Appenders)
-            }
+            Some((block, end)) => (self.lend(partition, cursor, &mark, &block, end, max)?, ReadFrom::Appenders),
             None => (self.step_cold(partition, cursor, &mark, limit, max)?, ReadFrom::Cache),
         };
         if let Step::Lent(batch) = &step {

@@ -1,6 +1,5 @@
 //! Reads: from the blocks that were appended to, from the cache, or from the device.
 
-mod ahead;
 mod batch;
 mod bounds;
 mod cache;

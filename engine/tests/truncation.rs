@@ -282,6 +282,81 @@ for_each_runtime! {
         assert_eq!(truncated.len(), 2);
     }
 
+    fn a_segment_that_was_cut_is_read_by_an_index_made_anew(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let value = |offset: u64| common::pattern(offset, 5_001);
+        for offset in 0..300 {
+            assert_eq!(topic.append(&Record::new(&value(offset))).expect("appended").base_offset, offset);
+        }
+        topic.truncate_after(0, 251).expect("between two batches");
+        assert_eq!(append(&topic, "goes on"), 251);
+        let check = |engine: &Engine| {
+            let topic = engine.topic("t").expect("there");
+            for offset in [250, 120, 3] {
+                let batch = topic.read(0, offset, 1).expect("readable");
+                assert_eq!(batch.iter().next().and_then(|record| record.value), Some(&value(offset)[..]));
+            }
+            let told: Vec<_> = std::iter::from_fn(|| engine.events().try_next()).collect();
+            let trouble = |kind: &EventKind| matches!(kind, EventKind::IoError { .. } | EventKind::Damage(_));
+            assert!(!told.iter().any(|event| trouble(&event.kind)), "{told:?}");
+            assert_eq!(engine.verify(|range| panic!("{range}")).expect("verified").records, 252);
+        };
+        check(&engine);
+        engine.close().expect("closed");
+        check(&open(dir.path(), runtime));
+    }
+
+    fn whoever_goes_through_everything_goes_on_beside_it(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let value = [7; 30_000];
+        let append = |count| {
+            for _ in 0..count {
+                topic.append(&Record::new(&value)).expect("appended");
+            }
+        };
+        append(400);
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let goes_on = || !over.load(std::sync::atomic::Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            let verified = scope.spawn(|| {
+                let mut times = 0;
+                while goes_on() {
+                    engine.verify(|range| panic!("{range}")).expect("nothing is damaged");
+                    times += 1;
+                }
+                times
+            });
+            let dumped = scope.spawn(|| {
+                let mut times = 0;
+                while goes_on() {
+                    let mut visit = |frame: &thalweg::FrameInfo| {
+                        assert_eq!(frame.damage, None);
+                        std::ops::ControlFlow::Continue(())
+                    };
+                    topic.dump_frames(0, 0, &mut visit).expect("frames");
+                    times += 1;
+                }
+                times
+            });
+            for _ in 0..20 {
+                let (start, _, next) = bounds(&topic);
+                topic.truncate_after(0, next - 60).expect("done");
+                append(100);
+                topic.truncate_before(0, start + 40).expect("done");
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let times = [verified, dumped].map(|thread| thread.join().expect("no panic"));
+            assert!(times.iter().all(|times| *times > 0), "{times:?}");
+        });
+        let (start, _, next) = bounds(&topic);
+        let report = engine.verify(|range| panic!("{range}")).expect("verified");
+        assert_eq!(report.records, next - start, "what lies below the start is not counted");
+    }
+
     fn appends_and_reads_go_on_beside_it(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = open(dir.path(), runtime);

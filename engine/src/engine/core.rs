@@ -22,7 +22,7 @@ use crate::limits::{
     BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, KEY_VALUES_SIZE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN,
 };
 use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written};
-use crate::partition::{Partition, PartitionStart};
+use crate::partition::{Partition, PartitionStart, Seat};
 use crate::reader::Lender;
 use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
 use crate::segment::{Chain, Prefix, Segment};
@@ -276,9 +276,13 @@ impl Core {
         topics.iter().flat_map(|topic| topic.state().used()).chain(self.internal_partitions()).collect()
     }
 
-    /// The partitions that named positions and key-values are in.
-    pub(super) fn internal_partitions(&self) -> Vec<Arc<Partition>> {
-        self.positions.used().into_iter().chain(self.values.used()).collect()
+    fn internal_partitions(&self) -> impl Iterator<Item = Arc<Partition>> {
+        self.internal_seats().into_iter().map(|seat| seat.current())
+    }
+
+    /// The places of the partitions that named positions and key-values are in.
+    pub(super) fn internal_seats(&self) -> Vec<Arc<Seat>> {
+        self.positions.seats().into_iter().chain(self.values.seats()).collect()
     }
 
     /// What metadata has written to the device.

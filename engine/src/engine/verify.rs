@@ -1,12 +1,11 @@
 //! Reading everything, and checking every checksum and offset.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::core::Core;
 use crate::error::{DamagedRange, ErrorKind, Result};
 use crate::format::frame::Kind;
-use crate::partition::Partition;
+use crate::partition::Seat;
 use crate::reader::{Lender, Surveyed};
 
 /// What verification found. Made by [`Engine::verify`](crate::Engine::verify).
@@ -37,17 +36,17 @@ impl Core {
         let mut report = VerifyReport { unavailable, ..VerifyReport::default() };
         for topic in self.handles() {
             report.topics += 1;
-            for partition in topic.state().used() {
+            for seat in topic.state().seats() {
                 self.common().gate.check()?;
-                match verify_partition(&self.common().lender, &partition, &mut report, tell) {
+                match verify_partition(&self.common().lender, &seat, &mut report, tell) {
                     Err(error) if error.kind() == ErrorKind::Deleted => {}
                     result => result?,
                 }
             }
         }
-        for partition in self.internal_partitions() {
+        for seat in self.internal_seats() {
             self.common().gate.check()?;
-            verify_partition(&self.common().lender, &partition, &mut VerifyReport::default(), &mut |range| {
+            verify_partition(&self.common().lender, &seat, &mut VerifyReport::default(), &mut |range| {
                 tell(range);
                 report.damaged.push(range.clone());
             })?;
@@ -58,40 +57,41 @@ impl Core {
 
 fn verify_partition(
     lender: &Lender,
-    partition: &Arc<Partition>,
+    seat: &Seat,
     report: &mut VerifyReport,
     tell: &mut dyn FnMut(&DamagedRange),
 ) -> Result<()> {
-    let segments = partition.chain().segments();
-    report.partitions += u64::from(!segments.is_empty());
-    for segment in segments.iter() {
-        report.segments += 1;
-        let _whole = lender.survey(partition, segment, segment.base_offset, &mut |surveyed| {
-            let mut damaged = |first, next| {
-                let range = partition.damage(first, next);
-                tell(&range);
-                report.damaged.push(range);
-            };
-            match surveyed {
-                Surveyed::Frame(_, header) => {
-                    report.bytes += u64::from(header.size);
-                    if header.kind == Kind::Data {
-                        report.batches += 1;
-                        report.records += u64::from(header.count);
-                    }
+    let partition = seat.current();
+    report.partitions += u64::from(!partition.chain().segments().is_empty());
+    let (start, mut last) = (partition.log_start(), None);
+    lender.survey(seat, start, &mut |segment, surveyed| {
+        if last.replace(segment.generation) != Some(segment.generation) {
+            report.segments += 1;
+        }
+        let mut damaged = |first, next| {
+            let range = partition.damage(first, next);
+            tell(&range);
+            report.damaged.push(range);
+        };
+        match surveyed {
+            Surveyed::Frame(_, header) => {
+                report.bytes += u64::from(header.size);
+                if header.kind == Kind::Data {
+                    report.batches += 1;
+                    report.records += header.end_offset() - header.base_offset.max(start);
                 }
-                // A long stretch of damage comes in pieces, of which the last one has the offsets.
-                Surveyed::Damage(damage) if damage.next > damage.first => {
-                    partition.tell_damage(damage.first, damage.next);
-                    damaged(damage.first, damage.next);
-                }
-                Surveyed::Damage(_) => {}
-                Surveyed::Refused(first, next, _) => damaged(first, next),
             }
-            ControlFlow::Continue(())
-        })?;
-    }
-    for range in partition.damaged() {
+            // A long stretch of damage comes in pieces, of which the last one has the offsets.
+            Surveyed::Damage(damage) if damage.next > damage.first => {
+                partition.tell_damage(damage.first, damage.next);
+                damaged(damage.first, damage.next);
+            }
+            Surveyed::Damage(_) => {}
+            Surveyed::Refused(first, next, _) => damaged(first, next),
+        }
+        ControlFlow::Continue(())
+    })?;
+    for range in seat.current().damaged() {
         let range = partition.damage(range.start, range.end);
         tell(&range);
         report.damaged.push(range);

@@ -6,7 +6,7 @@ use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
 use crate::manifest::{MetaDone, MetaOrder};
-use crate::partition::{Partition, Seat};
+use crate::partition::Seat;
 use crate::producer::{AppendOptions, Ticket, submit};
 use crate::reader::{Cursor, Source};
 use crate::sync::{Arc, Mutex};
@@ -51,11 +51,11 @@ impl Log {
         &self.common
     }
 
-    /// All its partitions that were used, also those that do not count.
-    pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
+    /// The places of all its partitions that were used, also those that do not count.
+    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
         let topics = self.topics.lock();
         let current = topics.current.iter().map(|(_, topic)| topic);
-        current.chain(&topics.leftovers).flat_map(|topic| topic.used()).collect()
+        current.chain(&topics.leftovers).flat_map(|topic| topic.seats()).collect()
     }
 
     /// What happened to its topics. Those that were replaced are in the totals of deleted topics, which the caller has

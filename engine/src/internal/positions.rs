@@ -7,7 +7,7 @@ use super::table::{Change, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{PartitionId, TopicId};
 use crate::limits::{BATCH_RECORDS_MAX, CONSUMER_NAME_MAX, POSITION_METADATA_MAX, POSITIONS_SIZE_MAX};
-use crate::partition::Partition;
+use crate::partition::Seat;
 use crate::sync::{Arc, Mutex};
 use crate::topic::{Common, Totals};
 
@@ -63,8 +63,8 @@ impl PositionStore {
         PositionStore { table, open: Mutex::new(BTreeSet::new()) }
     }
 
-    pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
-        self.table.used()
+    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+        self.table.seats()
     }
 
     pub(crate) fn totals(&self) -> Totals {

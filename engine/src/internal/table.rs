@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::log::{Found, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
-use crate::partition::Partition;
+use crate::partition::Seat;
 use crate::producer::Ticket;
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::topic::{Common, Totals};
@@ -103,8 +103,8 @@ impl Table {
         Table { log: Log::new(common, name, found), what, limit, state: Mutex::new(State::default()) }
     }
 
-    pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
-        self.log.used()
+    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+        self.log.seats()
     }
 
     pub(crate) fn totals(&self) -> Totals {

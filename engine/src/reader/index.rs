@@ -89,7 +89,8 @@ impl Lender {
         if let Some(index) = segment.index() {
             return Ok(Found::There(index));
         }
-        let end = segment.published().position;
+        // A segment that was cut has no footer, but is asked for it like any other: that opens its file.
+        let end = segment.published().position.next_multiple_of(SECTOR);
         let extent = match self.cache.find(segment.generation, end) {
             Some(extent) => extent,
             None => self.load_footer(partition, segment, end, Footer::size(usual_entries(end)))?,

@@ -9,7 +9,7 @@ use super::lender::{Lender, full, resident};
 use crate::buffer::Share;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{self, FrameError, Header};
-use crate::partition::Partition;
+use crate::partition::{Partition, Seat};
 use crate::segment::{Index, Prefix, SEGMENT_DATA_START, Segment};
 use crate::sync::Arc;
 
@@ -21,12 +21,74 @@ pub(crate) enum Surveyed<'a> {
     Refused(u64, u64, Error),
 }
 
+impl Surveyed<'_> {
+    /// The offsets that it stands for.
+    fn offsets(&self) -> (u64, u64) {
+        match self {
+            Surveyed::Frame(_, header) => (header.base_offset, header.end_offset()),
+            Surveyed::Damage(damage) => (damage.first, damage.next),
+            Surveyed::Refused(first, next, _) => (*first, *next),
+        }
+    }
+}
+
 type Visit<'a> = &'a mut dyn FnMut(Surveyed<'_>) -> ControlFlow<()>;
 
 impl Lender {
+    /// Goes through the visible frames of a partition from the one that holds `offset`, until `visit` breaks off. What
+    /// a truncation cuts off meanwhile is passed over, and what comes in its place is seen.
+    pub(crate) fn survey(
+        &self,
+        seat: &Seat,
+        offset: u64,
+        visit: &mut dyn FnMut(&Segment, Surveyed<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut next = offset;
+        loop {
+            let partition = seat.current();
+            let start = partition.log_start();
+            let cut = match self.survey_incarnation(&partition, &mut next, visit) {
+                Err(error) if matches!(error.kind(), ErrorKind::Truncated | ErrorKind::OutOfRange) => error,
+                result => return result,
+            };
+            let now = seat.current();
+            if Arc::ptr_eq(&now, &partition) && now.log_start() == start {
+                return Err(cut);
+            }
+            next = next.min(seat.agree_below(partition.tail().epoch())).max(now.log_start());
+        }
+    }
+
+    /// As [`survey`](Lender::survey), for as long as no truncation interferes. `next` moves along.
+    fn survey_incarnation(
+        &self,
+        partition: &Partition,
+        next: &mut u64,
+        visit: &mut dyn FnMut(&Segment, Surveyed<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        for segment in partition.chain().segments().iter() {
+            if segment.published().offset <= *next && segment.published().offset > segment.base_offset {
+                continue;
+            }
+            let from = *next;
+            let flow = self.survey_segment(partition, segment, from, &mut |surveyed| {
+                let (first, end) = surveyed.offsets();
+                if end <= from && first < from {
+                    return ControlFlow::Continue(());
+                }
+                *next = end.max(*next);
+                visit(segment, surveyed)
+            })?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Goes through the visible frames of a segment from the block that holds `offset`. Blocks that the device
     /// holds whole are read from there, past the cache; the others are looked at in memory.
-    pub(crate) fn survey(
+    fn survey_segment(
         &self,
         partition: &Partition,
         segment: &Arc<Segment>,

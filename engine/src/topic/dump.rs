@@ -45,11 +45,7 @@ impl TopicState {
         visit: &mut dyn FnMut(&FrameInfo) -> ControlFlow<()>,
     ) -> Result<()> {
         self.check()?;
-        let partition = self.partition(partition)?;
-        for segment in partition.chain().segments().iter() {
-            if segment.published().offset <= from && segment.published().offset > segment.base_offset {
-                continue;
-            }
+        self.common.lender.survey(self.seat(partition)?, from, &mut |segment, surveyed| {
             let empty = FrameInfo {
                 segment: segment.sequence,
                 generation: segment.generation.0,
@@ -63,10 +59,7 @@ impl TopicState {
                 term: None,
                 damage: None,
             };
-            let flow = self.common.lender.survey(&partition, segment, from, &mut |surveyed| match surveyed {
-                Surveyed::Frame(_, header) if header.end_offset() <= from && header.base_offset < from => {
-                    ControlFlow::Continue(())
-                }
+            match surveyed {
                 Surveyed::Frame(position, header) => visit(&FrameInfo {
                     position,
                     size: u64::from(header.size),
@@ -76,7 +69,7 @@ impl TopicState {
                     append_time: header.append_time,
                     durable: header.durable(),
                     term: header.term,
-                    ..empty.clone()
+                    ..empty
                 }),
                 Surveyed::Damage(damage) => visit(&FrameInfo {
                     position: damage.start,
@@ -84,20 +77,16 @@ impl TopicState {
                     base_offset: damage.first,
                     count: damage.next - damage.first,
                     damage: Some(damage.reason()),
-                    ..empty.clone()
+                    ..empty
                 }),
                 Surveyed::Refused(first, next, error) => visit(&FrameInfo {
                     base_offset: first,
                     count: next - first,
                     damage: Some(error.message().to_owned()),
-                    ..empty.clone()
+                    ..empty
                 }),
-            })?;
-            if flow.is_break() {
-                break;
             }
-        }
-        Ok(())
+        })
     }
 }
 

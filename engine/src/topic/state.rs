@@ -163,9 +163,14 @@ impl TopicState {
         self.slots.get(index).and_then(OnceLock::get).map(|seat| seat.current())
     }
 
+    /// The places of partitions that have been used.
+    pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
+        self.slots.iter().filter_map(|slot| slot.get().map(Arc::clone)).collect()
+    }
+
     /// The partitions that have been used.
     pub(crate) fn used(&self) -> Vec<Arc<Partition>> {
-        self.slots.iter().filter_map(|slot| slot.get().map(|seat| seat.current())).collect()
+        self.seats().iter().map(|seat| seat.current()).collect()
     }
 
     /// Raises the number of partitions.

@@ -1,6 +1,8 @@
 //! The field of a line that is its record's key.
 
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use std::io::{self, Read};
+
+use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
 /// Which column is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,25 +38,50 @@ pub(crate) enum Key<'a> {
 /// Divides lines into fields as CSV does. Reuses its memory.
 pub(crate) struct Fields {
     delimiter: u8,
-    reader: Reader,
-    fields: Vec<u8>,
-    ends: Vec<usize>,
+    reader: Reader<Feed>,
+    record: ByteRecord,
+}
+
+/// The line that is to be divided, with a line feed; behind it the input ends.
+#[derive(Default)]
+struct Feed {
+    line: Vec<u8>,
+    at: usize,
+}
+
+impl Feed {
+    fn put(&mut self, line: &[u8]) {
+        self.line.clear();
+        self.line.extend_from_slice(line);
+        self.line.push(b'\n');
+        self.at = 0;
+    }
+}
+
+impl Read for Feed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = (&self.line[self.at..]).read(into)?;
+        self.at += read;
+        Ok(read)
+    }
 }
 
 impl Fields {
     pub(crate) fn new(delimiter: u8) -> Fields {
-        // The line is already cut: nothing inside it ends a record.
-        let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
-        let mut fields = Fields { delimiter, reader, fields: vec![0; 4096], ends: vec![0; 64] };
+        let mut fields = Fields { delimiter, reader: reader(delimiter), record: ByteRecord::new() };
         fields.begin();
         fields
     }
 
-    /// Puts the reader where a record begins, but not a file: there it takes off a mark of its own.
+    /// Puts the reader where a record begins, but not a file: there it takes off a mark, which is text here.
     fn begin(&mut self) {
-        self.reader.reset();
-        let (result, ..) = self.reader.read_record(b"x\n", &mut self.fields, &mut self.ends);
-        debug_assert!(matches!(result, ReadRecordResult::Record), "a record of one field");
+        self.reader = reader(self.delimiter);
+        self.read(b"x");
+    }
+
+    fn read(&mut self, line: &[u8]) {
+        self.reader.get_mut().put(line);
+        self.reader.read_byte_record(&mut self.record).expect("memory can be read, and fields are bytes");
     }
 
     /// The field number `index` of `line`, which comes without its line feed.
@@ -62,68 +89,54 @@ impl Fields {
         if memchr::memchr(b'"', line).is_none() {
             return plain(line, self.delimiter, index);
         }
-        match self.divide(line) {
-            None => Key::Open,
-            Some(count) if index >= count => Key::None,
-            Some(_) => Key::Field(self.field(index)),
+        if !self.divide(line) {
+            return Key::Open;
         }
+        self.record.get(index).map_or(Key::None, Key::Field)
     }
 
     /// The number of the field that is called `name`.
     pub(crate) fn find(&mut self, line: &[u8], name: &str) -> Option<usize> {
-        let count = self.divide(line)?;
-        (0..count).find(|index| self.field(*index) == name.as_bytes())
+        if !self.divide(line) {
+            return None;
+        }
+        self.record.iter().position(|field| field == name.as_bytes())
     }
 
-    /// The fields of the line last divided, for a message.
+    /// The fields of a line, for a message.
     pub(crate) fn names(&mut self, line: &[u8]) -> String {
-        let count = self.divide(line).unwrap_or(0);
-        let names: Vec<_> = (0..count).map(|index| String::from_utf8_lossy(self.field(index))).collect();
+        self.divide(line);
+        let names: Vec<_> = self.record.iter().map(String::from_utf8_lossy).collect();
         names.join(", ")
     }
 
-    fn field(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.fields[start..self.ends[index]]
-    }
-
-    /// Divides a line and counts its fields; `None` if a quotation mark stays open.
-    fn divide(&mut self, line: &[u8]) -> Option<usize> {
+    /// Divides a line; `false` if a quotation mark stays open.
+    fn divide(&mut self, line: &[u8]) -> bool {
         let line = trim(line);
+        self.record.clear();
         if line.is_empty() {
             // For CSV an empty line is no record at all; here it is a record with one empty field.
-            self.ends[0] = 0;
-            return Some(1);
+            self.record.push_field(b"");
+            return true;
         }
-        if self.fields.len() < line.len() {
-            self.fields.resize(line.len(), 0);
+        self.read(line);
+        // The line feed behind an open mark belongs to the field, and the reader has come to the end.
+        let open = self.record.iter().next_back().is_some_and(|last| last.ends_with(b"\n"));
+        if open {
+            self.begin();
         }
-        let (mut written, mut count, mut rest) = (0, 0, line);
-        loop {
-            let at_end = rest.is_empty();
-            let input: &[u8] = if at_end { b"\n" } else { rest };
-            let (result, read, wrote, ended) =
-                self.reader.read_record(input, &mut self.fields[written..], &mut self.ends[count..]);
-            written += wrote;
-            count += ended;
-            match result {
-                ReadRecordResult::Record | ReadRecordResult::End => return Some(count),
-                ReadRecordResult::InputEmpty if at_end => {
-                    self.begin();
-                    return None;
-                }
-                ReadRecordResult::InputEmpty => rest = &rest[read..],
-                ReadRecordResult::OutputFull => {
-                    rest = if at_end { rest } else { &rest[read..] };
-                    self.fields.resize(self.fields.len() * 2, 0);
-                }
-                ReadRecordResult::OutputEndsFull => {
-                    rest = if at_end { rest } else { &rest[read..] };
-                    self.ends.resize(self.ends.len() * 2, 0);
-                }
-            }
-        }
+        !open
     }
+}
+
+fn reader(delimiter: u8) -> Reader<Feed> {
+    ReaderBuilder::new()
+        .delimiter(delimiter)
+        // The line is already cut: nothing inside it ends a record.
+        .terminator(Terminator::Any(b'\n'))
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(Feed::default())
 }
 
 /// The same for a line without quotation marks, which most are.
@@ -206,8 +219,8 @@ mod tests {
         for line in ["", "\u{feff}", "a", "a,b", ",", ",,", "a,,c\r", "\u{feff}a,b", "\r", "a b,c\rd,"] {
             let mut fields = Fields::new(b',');
             for index in 0..5 {
-                let slow = fields.divide(line.as_bytes()).filter(|count| index < *count);
-                let slow = slow.map(|_| fields.field(index).to_vec());
+                assert!(fields.divide(line.as_bytes()));
+                let slow = fields.record.get(index).map(<[u8]>::to_vec);
                 let fast = match plain(line.as_bytes(), b',', index) {
                     Key::Field(field) => Some(field.to_vec()),
                     _ => None,

@@ -3,9 +3,10 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 use proptest::prelude::*;
-use thalweg::{Engine, ErrorKind, KeyValues, Options, Runtime, TopicOptions, Write};
+use thalweg::{ConsumerOptions, Engine, ErrorKind, KeyValues, Options, Position, Runtime, TopicOptions, Write};
 
 fn contents(values: &KeyValues) -> BTreeMap<Vec<u8>, Vec<u8>> {
     values.list(b"").expect("listed").into_iter().map(|entry| (entry.key, entry.value)).collect()
@@ -80,6 +81,32 @@ for_each_runtime! {
         values.put(b"large 0", &large).expect("a value in the place of another is not more");
         values.delete(b"v").expect("deleted");
         values.put(b"large 6", &large).expect("there is room again");
+    }
+
+    fn what_belongs_to_deleted_topics_takes_no_room(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut engine = common::open(dir.path(), runtime);
+        let kept = engine.create_topic("kept", TopicOptions::default()).expect("created");
+        engine.key_values(&kept).expect("values").put(b"k", b"v").expect("put");
+        let (value, metadata) = (vec![1; 1 << 20], vec![2; 4096]);
+        for round in 0..24 {
+            let topic = common::topic(&engine, 200);
+            engine.key_values(&topic).expect("values").put(b"k", &value).expect("there is room");
+            let mut consumer = engine.consumer(ConsumerOptions::default().name("c")).expect("a consumer");
+            let position = |partition| Position { topic: &topic, partition, offset: 0, metadata: &metadata };
+            consumer.commit_positions(&(0..200).map(position).collect::<Vec<_>>()).expect("there is room");
+            engine.delete_topic("t").expect("deleted");
+            if round == 12 {
+                drop((consumer, engine));
+                engine = common::open(dir.path(), runtime);
+            }
+        }
+        let kept = engine.topic("kept").expect("there");
+        assert_eq!(contents(&engine.key_values(&kept).expect("values")).len(), 1);
+        let segments = std::fs::read_dir(dir.path().join("segments")).expect("there");
+        let files = segments.flat_map(|topic| std::fs::read_dir(topic.expect("read").path()).expect("there"));
+        let size: u64 = files.map(|file| file.expect("read").metadata().expect("there").blocks() * 512).sum();
+        assert!(size < 60 << 20, "the logs are rewritten without it: {size} bytes");
     }
 
     fn the_log_is_rewritten_while_it_is_used(runtime: Runtime) {

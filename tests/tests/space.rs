@@ -95,6 +95,53 @@ fn take_the_rest(path: &Path) {
     }
 }
 
+/// Key-values that are rewritten all the time, on a full device: what is refused has not happened, what is answered
+/// has, and once there is space the log of them shrinks again.
+fn key_values_without_space(runtime: Runtime) {
+    if !mount::permitted() {
+        return;
+    }
+    let small = Mounted::new("ext4", 200);
+    let store = small.store();
+    let engine = open(&store, runtime);
+    let topic = engine.create_topic("t", TopicOptions::default()).expect("a topic");
+    let values = engine.key_values(&topic).expect("values");
+    let put = |number: u8| {
+        let result = values.put(b"k", &[number; 60_000]);
+        let got = values.get(b"k").expect("readable").map(|value| value[0]);
+        match &result {
+            Ok(()) => assert_eq!(got, Some(number)),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+                assert_ne!(got, Some(number), "refused, and done");
+            }
+        }
+        result.is_ok()
+    };
+    assert!((0..16).all(put), "there is space");
+    let filler = small.path().join("filler");
+    take_the_rest(&filler);
+    let done = (16..216).filter(|number| put(*number)).count();
+    assert!((1..200).contains(&done), "{done} changes fit into what was reserved");
+    std::fs::remove_file(&filler).expect("removed");
+    // The file system may give it back a little later.
+    let again = (0..100).any(|_| {
+        put(216) || {
+            std::thread::sleep(Duration::from_millis(20));
+            false
+        }
+    });
+    assert!(again, "there is space again");
+    let logs = || std::fs::read_dir(store.join("segments")).expect("there").map(|topic| topic.expect("read").path());
+    let before: Vec<_> = logs().collect();
+    assert!((0..100).all(put), "and for more");
+    assert!(!before.iter().all(|path| path.exists()), "the log was rewritten, which removes the one before");
+    engine.close().expect("a clean close");
+    let engine = open(&store, runtime);
+    let topic = engine.topic("t").expect("the topic");
+    assert_eq!(engine.key_values(&topic).expect("values").get(b"k").expect("readable"), Some(vec![99; 60_000]));
+}
+
 /// A full device keeps nobody from opening the store, however often that was done before, nor from freeing space.
 fn restarts_without_space(kind: &str, mib: u32, runtime: Runtime) {
     if !mount::permitted() || !mount::kernel_has(kind) {
@@ -173,6 +220,16 @@ fn restarts_without_space_use_nothing_up_ext4() {
 #[test]
 fn restarts_without_space_use_nothing_up_xfs() {
     restarts_without_space("xfs", 320, Runtime::Auto);
+}
+
+#[test]
+fn key_values_go_on_after_a_full_device_uring() {
+    key_values_without_space(Runtime::Uring);
+}
+
+#[test]
+fn key_values_go_on_after_a_full_device_posix() {
+    key_values_without_space(Runtime::Posix);
 }
 
 #[test]

@@ -18,9 +18,7 @@ use crate::internal::{Found, KeyValues, PositionStore, Table};
 use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
-use crate::limits::{
-    BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, KEY_VALUES_SIZE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN,
-};
+use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
 use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written};
 use crate::partition::{Partition, PartitionStart, Seat};
 use crate::reader::Lender;
@@ -157,7 +155,7 @@ impl Core {
         let core = Core {
             topics: RwLock::new(topics),
             positions: Arc::new(PositionStore::new(&common, &found)),
-            values: Arc::new(Table::new(&common, "values", "the key-values", KEY_VALUES_SIZE_MAX, &found)),
+            values: Arc::new(KeyValues::table(&common, &found)),
             common,
             default_durability: options.durability,
             store: identity.store,

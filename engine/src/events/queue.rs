@@ -141,6 +141,11 @@ impl Events {
         self.shared.lock().names.remove(&topic);
     }
 
+    /// Whether a topic is there, and not deleted.
+    pub(crate) fn knows(&self, topic: TopicId) -> bool {
+        self.shared.lock().names.contains_key(&topic)
+    }
+
     /// The name of a topic.
     pub(crate) fn name_of(&self, topic: TopicId) -> String {
         self.shared.lock().names.get(&topic).map_or_else(|| format!("#{}", topic.0), |name| name.to_string())

@@ -1,10 +1,12 @@
 //! A small durable map beside each topic.
 
+use super::log::Found;
 use super::table::{Change, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{KEY_VALUE_BATCH_MAX, KEY_VALUE_KEY_MAX, KEY_VALUE_VALUE_MAX};
+use crate::ids::TopicId;
+use crate::limits::{KEY_VALUE_BATCH_MAX, KEY_VALUE_KEY_MAX, KEY_VALUE_VALUE_MAX, KEY_VALUES_SIZE_MAX};
 use crate::sync::Arc;
-use crate::topic::Topic;
+use crate::topic::{Common, Topic};
 
 /// A key with its value. Made by [`KeyValues::list`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,11 @@ pub struct KeyValues {
 }
 
 impl KeyValues {
+    /// The table that all are in.
+    pub(crate) fn table(common: &Arc<Common>, found: &Found) -> Table {
+        Table::new(common, "values", "the key-values", KEY_VALUES_SIZE_MAX, topic_of, found)
+    }
+
     pub(crate) fn new(table: &Arc<Table>, topic: &Topic) -> KeyValues {
         KeyValues { table: Arc::clone(table), topic: topic.clone() }
     }
@@ -129,6 +136,10 @@ impl KeyValues {
         }
         Ok((self.stored(key).into(), value.map(Into::into)))
     }
+}
+
+fn topic_of(key: &[u8]) -> Option<TopicId> {
+    key.first_chunk::<4>().map(|number| TopicId(u32::from_be_bytes(*number)))
 }
 
 fn check_key(key: &[u8]) -> Result<()> {

@@ -110,6 +110,8 @@ impl Log {
     /// say the same.
     pub(crate) fn replace<'a>(&self, batches: impl Iterator<Item = Vec<Record<'a>>>) -> Result<()> {
         let Some((number, old)) = self.topics.lock().current.clone() else { return Ok(()) };
+        // An earlier try may have ended half way.
+        self.remove_leftovers()?;
         let new = self.create(number + 1)?;
         self.topics.lock().leftovers.push(Arc::clone(&new));
         let seat = Arc::clone(new.seat(0)?);

@@ -59,7 +59,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 
 impl PositionStore {
     pub(crate) fn new(common: &Arc<Common>, found: &Found) -> PositionStore {
-        let table = Table::new(common, "positions", "the named positions", POSITIONS_SIZE_MAX, found);
+        let table = Table::new(common, "positions", "the named positions", POSITIONS_SIZE_MAX, topic_of, found);
         PositionStore { table, open: Mutex::new(BTreeSet::new()) }
     }
 
@@ -137,6 +137,10 @@ fn prefix(name: &str) -> Vec<u8> {
 
 fn key(name: &str, partition: PartitionId) -> Box<[u8]> {
     [&prefix(name)[..], &partition.topic.0.to_be_bytes(), &partition.partition.to_be_bytes()].concat().into()
+}
+
+fn topic_of(key: &[u8]) -> Option<TopicId> {
+    decode(key, &[0; 8]).map(|(_, saved)| saved.partition.topic)
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Option<(String, Saved)> {

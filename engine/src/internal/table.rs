@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::log::{Found, Log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
+use crate::ids::TopicId;
 use crate::partition::Seat;
 use crate::producer::Ticket;
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -30,6 +31,8 @@ pub(crate) type Change = (Box<[u8]>, Option<Box<[u8]>>);
 pub(crate) struct Table {
     log: Log,
     what: &'static str,
+    /// The topic that an entry belongs to, by its key.
+    topic_of: fn(&[u8]) -> Option<TopicId>,
     /// Bytes of all entries. A change that would go beyond is refused.
     limit: usize,
     state: Mutex<State>,
@@ -46,6 +49,8 @@ struct State {
     pending: VecDeque<(Ticket, Vec<Change>)>,
     /// Bytes of the log, roughly.
     log_size: u64,
+    /// The log could not be rewritten: it is tried again at this size.
+    rewrite_at: u64,
 }
 
 fn size_of(key: &[u8], value: &[u8]) -> usize {
@@ -53,6 +58,19 @@ fn size_of(key: &[u8], value: &[u8]) -> usize {
 }
 
 impl State {
+    /// Forgets entries, those that wait included.
+    fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        self.live.retain(|key, _| keep(key));
+        self.pending.iter_mut().for_each(|(_, changes)| changes.retain(|(key, _)| keep(key)));
+        self.size = self.live.iter().map(|(key, value)| size_of(key, value)).sum();
+        // As they were taken in, one after the other.
+        for number in 0..self.pending.len() {
+            let later = self.pending.split_off(number);
+            self.size = later.front().map_or(self.size, |(_, changes)| self.size_after(changes));
+            self.pending.extend(later);
+        }
+    }
+
     /// Takes in what has become durable. What never will be stays out.
     fn settle(&mut self) {
         while let Some((ticket, _)) = self.pending.front() {
@@ -98,9 +116,16 @@ impl Table {
         name: &'static str,
         what: &'static str,
         limit: usize,
+        topic_of: fn(&[u8]) -> Option<TopicId>,
         found: &Found,
     ) -> Table {
-        Table { log: Log::new(common, name, found), what, limit, state: Mutex::new(State::default()) }
+        Table { log: Log::new(common, name, found), what, topic_of, limit, state: Mutex::new(State::default()) }
+    }
+
+    /// Forgets what belongs to topics that are gone. Their numbers are not used again, so the log may still have it.
+    fn purge(&self, state: &mut State) {
+        let events = &self.log.common().events;
+        state.retain(|key| (self.topic_of)(key).is_some_and(|topic| events.knows(topic)));
     }
 
     pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
@@ -121,8 +146,8 @@ impl Table {
                 Some(value) => drop(live.insert(key.into(), value.into())),
                 None => drop(live.remove(key)),
             })?;
-            state.size = live.iter().map(|(key, value)| size_of(key, value)).sum();
             state.live = live;
+            self.purge(&mut state);
             state.loaded = true;
         }
         state.settle();
@@ -147,15 +172,19 @@ impl Table {
         if changes.is_empty() {
             return Ok(());
         }
-        let ticket = self.submit(changes)?;
-        let written = ticket.wait(None).map(drop);
-        self.rewrite_if_due()?;
-        written
+        self.submit(changes)?.wait(None)?;
+        // The change is made, whatever becomes of the rest.
+        let _tried_again_later = self.rewrite_if_due();
+        Ok(())
     }
 
     fn submit(&self, changes: Vec<Change>) -> Result<std::sync::Arc<Ticket>> {
         let mut state = self.state()?;
-        let size = state.size_after(&changes);
+        let mut size = state.size_after(&changes);
+        if size > self.limit {
+            self.purge(&mut state);
+            size = state.size_after(&changes);
+        }
         if size > self.limit && size > state.size {
             let message =
                 format!("{} would take {size} bytes; the limit is {} for all together", self.what, self.limit);
@@ -174,14 +203,16 @@ impl Table {
     /// Rewrites the log if little of it is alive.
     fn rewrite_if_due(&self) -> Result<()> {
         let mut state = self.state()?;
-        if state.log_size <= LOG_MIN + LOG_FACTOR * state.size as u64 {
+        if state.log_size <= (LOG_MIN + LOG_FACTOR * state.size as u64).max(state.rewrite_at) {
             return Ok(());
         }
+        state.rewrite_at = state.log_size + LOG_MIN;
         // Nobody appends while the lock is held, so that what is pending comes to its end.
         if let Some((ticket, _)) = state.pending.back() {
             ticket.wait(None)?;
             state.settle();
         }
+        self.purge(&mut state);
         let mut rest = state.live.iter().peekable();
         let batches = std::iter::from_fn(|| {
             let (mut batch, mut size) = (Vec::new(), 0);
@@ -193,7 +224,7 @@ impl Table {
             (!batch.is_empty()).then_some(batch)
         });
         self.log.replace(batches)?;
-        state.log_size = state.size as u64;
+        (state.log_size, state.rewrite_at) = (state.size as u64, 0);
         Ok(())
     }
 }

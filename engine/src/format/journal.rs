@@ -43,6 +43,13 @@ pub(crate) struct JournalHeader {
 #[repr(C)]
 struct HeaderBytes {
     head: [u8; 16],
+    fields: HeaderFields,
+}
+
+/// What a header says, and each write of the file after it.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct HeaderFields {
     store: U64,
     set: U64,
     generation: U64,
@@ -51,21 +58,39 @@ struct HeaderBytes {
     first_lsn: U64,
 }
 
+impl From<&JournalHeader> for HeaderFields {
+    fn from(header: &JournalHeader) -> HeaderFields {
+        HeaderFields {
+            store: header.store.into(),
+            set: header.set.into(),
+            generation: header.generation.0.into(),
+            number: header.number.into(),
+            shard: header.shard.into(),
+            first_lsn: header.first_lsn.0.into(),
+        }
+    }
+}
+
+impl From<&HeaderFields> for JournalHeader {
+    fn from(fields: &HeaderFields) -> JournalHeader {
+        JournalHeader {
+            store: fields.store.get(),
+            set: fields.set.get(),
+            generation: Generation(fields.generation.get()),
+            number: fields.number.get(),
+            shard: fields.shard.get(),
+            first_lsn: Lsn(fields.first_lsn.get()),
+        }
+    }
+}
+
 impl JournalHeader {
     /// Writes the header sector.
     pub(crate) fn encode(&self, sector: &mut [u8]) {
         assert!(sector.len() == JOURNAL_HEADER_SIZE, "the header fills its sector");
         sector.fill(0);
-        let fields = HeaderBytes {
-            head: [0; 16],
-            store: self.store.into(),
-            set: self.set.into(),
-            generation: self.generation.0.into(),
-            number: self.number.into(),
-            shard: self.shard.into(),
-            first_lsn: self.first_lsn.0.into(),
-        };
-        fields.write_to_prefix(sector).expect("a sector holds the header");
+        let bytes = HeaderBytes { head: [0; 16], fields: self.into() };
+        bytes.write_to_prefix(sector).expect("a sector holds the header");
         write_head(sector, MAGIC);
         seal_area(sector);
     }
@@ -77,17 +102,10 @@ impl JournalHeader {
         let Some(sector) = sector.get(..JOURNAL_HEADER_SIZE).filter(|sector| area_is_whole(sector)) else {
             return Err(damaged);
         };
-        let Ok((fields, _)) = HeaderBytes::ref_from_prefix(sector) else {
+        let Ok((bytes, _)) = HeaderBytes::ref_from_prefix(sector) else {
             return Err(damaged);
         };
-        Ok(JournalHeader {
-            store: fields.store.get(),
-            set: fields.set.get(),
-            generation: Generation(fields.generation.get()),
-            number: fields.number.get(),
-            shard: fields.shard.get(),
-            first_lsn: Lsn(fields.first_lsn.get()),
-        })
+        Ok((&bytes.fields).into())
     }
 }
 
@@ -128,6 +146,7 @@ struct FixedBytes {
     entries: U32,
     lsn: U64,
     durable_lsn: U64,
+    file: HeaderFields,
 }
 
 /// An entry of the table: a range, or with size 0 a watermark.
@@ -257,14 +276,14 @@ impl<'a> WriteBuilder<'a> {
     /// Pads, checksums, and answers the size of the write: whole sectors from the start of the staging.
     ///
     /// `position` is where the write will stand in its file; `durable_lsn` the highest number known durable.
-    pub(crate) fn finish(self, generation: Generation, lsn: Lsn, durable_lsn: Lsn, position: u64) -> usize {
+    pub(crate) fn finish(self, file: &JournalHeader, lsn: Lsn, durable_lsn: Lsn, position: u64) -> usize {
         assert!(self.owed == 0, "the last range is whole");
         let payload_end = self.payload_at + self.payload;
         let size = payload_end.next_multiple_of(SECTOR as usize);
         let write = &mut self.staging[..size];
         write[WRITE_FIXED + self.entries * TABLE_ENTRY..self.payload_at].fill(0);
         write[payload_end..].fill(0);
-        let seed = seed(generation, lsn, position);
+        let seed = seed(file.generation, lsn, position);
         let fixed = FixedBytes {
             table_crc: 0.into(),
             size: (size as u32).into(),
@@ -274,6 +293,7 @@ impl<'a> WriteBuilder<'a> {
             entries: (self.entries as u32).into(),
             lsn: lsn.0.into(),
             durable_lsn: durable_lsn.0.into(),
+            file: file.into(),
         };
         fixed.write_to_prefix(write).expect("a sector holds the fixed part");
         let sum = crc(seed, &write[4..self.payload_at]);
@@ -288,6 +308,8 @@ pub(crate) struct Write<'a> {
     pub lsn: Lsn,
     /// The highest number known durable when this was written.
     pub durable_lsn: Lsn,
+    /// What the header of its file says.
+    pub file: JournalHeader,
     /// Bytes of the file that the write takes; the next one follows.
     pub size: usize,
     entries: &'a [EntryBytes],
@@ -386,7 +408,8 @@ pub(crate) fn parse_any(bytes: &[u8], generation: Generation, position: u64) -> 
     if !entries.iter().all(|entry| entry.fits(fixed.payload_size.get())) {
         return Err(WriteError::BadTable);
     }
-    let mut write = Write { lsn, durable_lsn: Lsn(fixed.durable_lsn.get()), size, entries, payload: &[] };
+    let (durable_lsn, file) = (Lsn(fixed.durable_lsn.get()), (&fixed.file).into());
+    let mut write = Write { lsn, durable_lsn, file, size, entries, payload: &[] };
     let Some(whole) = bytes.get(..size) else {
         return Err(WriteError::Incomplete { needed: size });
     };
@@ -395,6 +418,11 @@ pub(crate) fn parse_any(bytes: &[u8], generation: Generation, position: u64) -> 
     }
     write.payload = &whole[payload_at..payload_end];
     Ok(write)
+}
+
+/// The generation that a write claims for its file. It says nothing until the write is read with it.
+pub(crate) fn claimed_generation(bytes: &[u8]) -> Option<Generation> {
+    FixedBytes::ref_from_prefix(bytes).ok().map(|(fixed, _)| Generation(fixed.file.generation.get()))
 }
 
 /// Makes both checksums of a write say yes to whatever it holds, for tests of hostile content.

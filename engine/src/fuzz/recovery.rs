@@ -84,7 +84,7 @@ struct Segment {
 
 struct Journal {
     number: u32,
-    generation: Generation,
+    header: JournalHeader,
     lsn: u64,
     position: u64,
 }
@@ -138,9 +138,10 @@ impl Base {
         let generation = Generation(0x7000 + u64::from(number));
         let (store, set, first_lsn) = (self.store, self.set, Lsn(1));
         let mut sector = Scratch::zeroed(JOURNAL_HEADER_SIZE).expect("memory");
-        JournalHeader { store, set, generation, number: 1, shard, first_lsn }.encode(sector.bytes_mut());
+        let header = JournalHeader { store, set, generation, number: 1, shard, first_lsn };
+        header.encode(sector.bytes_mut());
         write_full(&*file, 0, sector.bytes(), true).expect("a write in memory");
-        Journal { number, generation, lsn: 1, position: JOURNAL_DATA_START }
+        Journal { number, header, lsn: 1, position: JOURNAL_DATA_START }
     }
 
     fn write_segment(&self, i: usize) {
@@ -394,7 +395,7 @@ impl Journal {
             builder.range(*entry, bytes);
         }
         watermarks.iter().for_each(|entry| builder.watermark(*entry));
-        let size = builder.finish(self.generation, Lsn(lsn), Lsn(durable), position);
+        let size = builder.finish(&self.header, Lsn(lsn), Lsn(durable), position);
         write(disk, &names::journal(self.number), position, &staging.bytes()[..size]);
         size as u64
     }

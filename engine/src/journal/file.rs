@@ -87,16 +87,21 @@ impl JournalFile {
         matches!(self.state, FileState::Full | FileState::Failed) && self.references == 0
     }
 
-    /// Writes the header of this use into both of its sectors.
-    pub(crate) fn write_header(&self, identity: JournalIdentity, sectors: &mut [u8]) {
-        let header = JournalHeader {
+    /// What the header of this use says.
+    pub(crate) fn header(&self, identity: JournalIdentity) -> JournalHeader {
+        JournalHeader {
             store: identity.store,
             set: identity.set,
             generation: self.generation,
             number: self.uses,
             shard: identity.shard,
             first_lsn: self.first,
-        };
+        }
+    }
+
+    /// Writes the header of this use into both of its sectors.
+    pub(crate) fn write_header(&self, identity: JournalIdentity, sectors: &mut [u8]) {
+        let header = self.header(identity);
         sectors.chunks_exact_mut(JOURNAL_HEADER_SIZE).for_each(|sector| header.encode(sector));
     }
 }

@@ -146,7 +146,7 @@ impl Journal {
             ranges,
             watermarks,
             write::Stamp {
-                generation: self.files[file].generation,
+                file: self.files[file].header(self.identity),
                 lsn,
                 durable: Lsn(self.durable.0 - 1),
                 position: position + at as u64,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::buffer::Block;
-use crate::format::journal::{RangeEntry, WatermarkEntry, WriteBuilder};
+use crate::format::journal::{JournalHeader, RangeEntry, WatermarkEntry, WriteBuilder};
 use crate::ids::{Generation, Lsn, PartitionId};
 use crate::segment::Prefix;
 
@@ -37,7 +37,7 @@ pub(super) struct InFlightWrite {
 
 /// What a write is sealed with.
 pub(super) struct Stamp {
-    pub(super) generation: Generation,
+    pub(super) file: JournalHeader,
     pub(super) lsn: Lsn,
     /// The highest number that is durable.
     pub(super) durable: Lsn,
@@ -67,7 +67,7 @@ pub(super) fn pack(
         let Some(watermark) = watermarks.pop_front() else { break };
         builder.watermark(watermark);
     }
-    (builder.finish(stamp.generation, stamp.lsn, stamp.durable, stamp.position), taken)
+    (builder.finish(&stamp.file, stamp.lsn, stamp.durable, stamp.position), taken)
 }
 
 fn put(builder: &mut WriteBuilder<'_>, range: &Range, size: u32) {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::file::FileError;
 use crate::format::journal::{
-    JOURNAL_DATA_START, JOURNAL_HEADER_SIZE, JournalHeader, RangeEntry, WatermarkEntry, Write, WriteError, parse,
-    parse_any,
+    JOURNAL_DATA_START, JOURNAL_HEADER_SIZE, JournalHeader, RangeEntry, WatermarkEntry, Write, WriteError,
+    claimed_generation, parse, parse_any,
 };
 use crate::ids::{Generation, Lsn};
 use crate::io::{Disk, File, OpenMode, read_full};
@@ -63,7 +63,7 @@ pub(super) struct Journals {
 
 impl Journals {
     /// Finds the journal's files: those of the current set, and those that are kept.
-    pub(super) fn find(disk: &dyn Disk, image: &Manifest, rows: &mut Rows) -> Result<Journals> {
+    pub(super) fn find(disk: &dyn Disk, image: &Manifest, window: &mut Window, rows: &mut Rows) -> Result<Journals> {
         let mut files = Vec::new();
         let mut names = BTreeSet::new();
         for name in disk.list(names::JOURNAL).map_err(|e| Error::os("listing the journal's files", &e))? {
@@ -82,15 +82,25 @@ impl Journals {
                 files.push(JournalFile::of_kept(number, *set, kept, file, size));
                 continue;
             }
-            match read_header(&*file, &path, image)? {
-                Header::Of(header) if header.store == image.store && header.set == image.set => {
-                    files.push(JournalFile::of_set(number, &header, file, size));
+            let known = match read_header(&*file, &path, image)? {
+                Header::Of(header) if header.store == image.store && header.set == image.set => Some(header),
+                Header::Of(_) => {
+                    rows.hit(Row::JournalFileOfAnotherSet);
+                    None
                 }
-                Header::Of(_) => rows.hit(Row::JournalFileOfAnotherSet),
-                Header::Zero => rows.hit(Row::JournalFileUnused),
-                Header::Unreadable => rows.hit(Row::JournalFileUnreadable),
-            }
+                found => {
+                    let header = header_of_writes(&file, number, size, image, window)?;
+                    rows.hit(match (&header, found) {
+                        (Some(_), _) => Row::JournalFileHeaderMadeUp,
+                        (None, Header::Zero) => Row::JournalFileUnused,
+                        (None, _) => Row::JournalFileUnreadable,
+                    });
+                    header
+                }
+            };
+            files.extend(known.map(|header| JournalFile::of_set(number, &header, file, size)));
         }
+        check_copies(&files)?;
         for number in image.journal_files.keys() {
             if !names.contains(number) {
                 let path = names::journal(*number);
@@ -233,6 +243,51 @@ fn read_header_sector(file: &dyn File, path: &str, position: u64) -> Result<Head
         Err(FileError::Damaged(_)) if sector.bytes().iter().all(|b| *b == 0) => Ok(Header::Zero),
         Err(FileError::Damaged(_)) => Ok(Header::Unreadable),
     }
+}
+
+/// The header as the writes of a file say, where it cannot be read, or reads as if there had never been one: the one of
+/// the file's last use. Nothing says so if its first writes are gone as well.
+fn header_of_writes(
+    file: &Arc<dyn File>,
+    name: u32,
+    size: u64,
+    image: &Manifest,
+    window: &mut Window,
+) -> Result<Option<JournalHeader>> {
+    window.reset();
+    let limit = size.min(JOURNAL_DATA_START + 2 * JOURNAL_WRITE_MAX as u64);
+    let mut source = Plain::new(Arc::clone(file), size);
+    let mut last: Option<JournalHeader> = None;
+    let mut position = JOURNAL_DATA_START;
+    while position < limit {
+        let failed = |error| unreadable(error, name);
+        let bytes = window.view(&mut source, position, SECTOR as usize).map_err(failed)?;
+        let generation = claimed_generation(bytes).unwrap_or(Generation(0));
+        let bytes = view(window, &mut source, generation, position).map_err(failed)?;
+        position += SECTOR;
+        if let Ok(write) | Err(WriteError::BadPayload(write)) = parse_any(bytes, generation, position - SECTOR)
+            && (write.file.store, write.file.set) == (image.store, image.set)
+        {
+            last = last.into_iter().chain([write.file]).max_by_key(|header| header.number);
+        }
+    }
+    Ok(last)
+}
+
+/// Two files of one use: one of them has taken the place of another, which may have held acknowledged records.
+fn check_copies(files: &[JournalFile]) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for file in files.iter().filter(|file| !file.kept) {
+        if let Some(other) = seen.insert(file.generation.0, file.name) {
+            let (path, other) = (names::journal(file.name), names::journal(other));
+            let why = format!(
+                "{path} and {other} are copies of one file, and one of them may have held other acknowledged records; put \
+                 it back as it was"
+            );
+            return Err(Error::new(ErrorKind::Corrupt, why));
+        }
+    }
+    Ok(())
 }
 
 /// The scan of one shard's journal.

@@ -168,7 +168,7 @@ impl Replay {
         let disk = Arc::clone(store.disk());
         let mut window = Window::default();
         let mut collector = Collector { image: store.image(), rows: Rows::default(), notes: BTreeMap::new() };
-        let mut journals = Journals::find(&*disk, store.image(), rows)?;
+        let mut journals = Journals::find(&*disk, store.image(), &mut window, rows)?;
         journals.scan(store.image(), options.shards, &mut window, &mut collector, rows)?;
         rows.add(&collector.rows);
         let mut notes = collector.notes;

@@ -34,8 +34,11 @@ rows! {
     // Step 2: the journal's files and writes.
     /// A journal file that was never written in.
     JournalFileUnused,
-    /// A journal file whose header is none: torn with the file's first write, or rotten.
+    /// A journal file whose header is none, nor do its first writes say what it was: torn with the file's first write,
+    /// or rotten.
     JournalFileUnreadable,
+    /// A journal file whose header is none; its writes say what it was.
+    JournalFileHeaderMadeUp,
     /// A journal file of an older set, or of another store.
     JournalFileOfAnotherSet,
     /// The scan went on in a file with a higher number, the one before being full.

@@ -173,12 +173,14 @@ fn journal() {
     builder.more(&frames[40..96]);
     builder.watermark(watermark);
     builder.range(other, &frames[96..104]);
-    assert_eq!(builder.finish(JOURNAL, Lsn(1000), Lsn(999), 8192), SECTOR_SIZE);
-    assert_eq!(WriteBuilder::new(second, 0).finish(JOURNAL, Lsn(1001), Lsn(1000), 12_288), SECTOR_SIZE);
+    assert_eq!(builder.finish(&header, Lsn(1000), Lsn(999), 8192), SECTOR_SIZE);
+    assert_eq!(WriteBuilder::new(second, 0).finish(&header, Lsn(1001), Lsn(1000), 12_288), SECTOR_SIZE);
     assert_golden("journal.bin", &bytes);
 
     assert_eq!(JournalHeader::parse(&bytes), Ok(header));
+    assert_eq!(journal::claimed_generation(&bytes[8192..]), Some(JOURNAL));
     let write = journal::parse(&bytes[8192..], JOURNAL, Lsn(1000), 8192).expect("the write is whole");
+    assert_eq!(write.file, header);
     assert_eq!(write.watermarks().collect::<Vec<_>>(), [watermark]);
     let ranges: Vec<_> = write.ranges().collect();
     assert_eq!(ranges, [range, RangeEntry { at: 96, ..other }]);

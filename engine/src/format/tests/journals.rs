@@ -51,7 +51,7 @@ fn write(ranges: &[Vec<u8>], lsn: u64, position: u64) -> Vec<u8> {
         builder.more(rest);
         builder.watermark(watermark(index));
     }
-    let size = builder.finish(GENERATION, Lsn(lsn), Lsn(lsn - 1), position);
+    let size = builder.finish(&header(), Lsn(lsn), Lsn(lsn - 1), position);
     staging.truncate(size);
     staging
 }
@@ -83,6 +83,7 @@ proptest! {
         assert_holds(&read, &ranges);
         let any = parse_any(&bytes, GENERATION, position).expect("the write is whole");
         assert_holds(&any, &ranges);
+        prop_assert_eq!(any.file, header());
     }
 
     #[test]
@@ -176,7 +177,7 @@ fn a_builder_knows_what_fits() {
     assert!(builder.fits(0) && !builder.fits(1));
     builder.watermark(watermark(0));
     assert!(!builder.fits(0), "there is room for two entries");
-    assert_eq!(builder.finish(GENERATION, Lsn(1), Lsn(0), 4096), 2 * SECTOR_SIZE);
+    assert_eq!(builder.finish(&header(), Lsn(1), Lsn(0), 4096), 2 * SECTOR_SIZE);
     assert_eq!(parse(&staging, GENERATION, Lsn(1), 4096).expect("the write is whole").ranges().count(), 1);
 }
 
@@ -186,7 +187,7 @@ fn room_for_more_entries_is_not_seen() {
     let mut staging = vec![0xa5; SECTOR_SIZE];
     let mut builder = WriteBuilder::new(&mut staging, 50);
     builder.range(range(0, 4096, 5), b"bytes");
-    builder.finish(GENERATION, Lsn(1), Lsn(0), 4096);
+    builder.finish(&header(), Lsn(1), Lsn(0), 4096);
     let read = parse(&staging, GENERATION, Lsn(1), 4096).expect("the write is whole");
     let entry = read.ranges().next().expect("one range");
     assert_eq!((read.ranges().count(), read.watermarks().count(), read.payload(&entry)), (1, 0, &b"bytes"[..]));

@@ -191,8 +191,9 @@ fn a_file_without_a_header_is_damage_if_a_later_one_says_that_it_was_durable() {
     seg.append_many(1);
     second.write(&[seg.range(from, seg.end())], &[seg.watermark(from)], 1);
     world.disk.edit(&first.path(), |bytes| {
-        bytes[50] ^= 1;
-        bytes[SECTOR as usize + 50] ^= 1;
+        for sector in [0, 1, 2] {
+            bytes[sector * SECTOR as usize + 50] ^= 1;
+        }
     });
     let recovered = world.recover();
     assert_eq!(recovered.rows.of(Row::JournalFileUnreadable), 1);
@@ -221,10 +222,20 @@ fn a_journal_survives_the_loss_of_a_header_and_is_missed_when_its_file_is_gone()
     seg.append_many(2);
     journal.write(&[seg.range(start, seg.end())], &[], 0);
     let name = journal.path();
-    for copy in [0, SECTOR as usize] {
-        let disk = world.disk.copy();
-        disk.edit(&name, |bytes| bytes[copy + 38] ^= 0xff);
-        assert_eq!(recover_disk(&disk).expect("recovery").partitions[&seg.id].end_offset, 2);
+    // Either copy, and both: then the writes say what file it is. Rotten, or as if never written.
+    for lost in [&[0][..], &[1], &[0, 1]] {
+        for zero in [false, true] {
+            let disk = world.disk.copy();
+            disk.edit(&name, |bytes| {
+                for copy in lost {
+                    let header = &mut bytes[copy * SECTOR as usize..][..SECTOR as usize];
+                    if zero { header.fill(0) } else { header[38] ^= 0xff }
+                }
+            });
+            let recovered = recover_disk(&disk).expect("recovery");
+            assert_eq!(recovered.partitions[&seg.id].end_offset, 2);
+            assert_eq!(recovered.rows.of(Row::JournalFileHeaderMadeUp), u64::from(lost.len() == 2));
+        }
     }
     for cut in [true, false] {
         let disk = world.disk.copy();
@@ -238,6 +249,49 @@ fn a_journal_survives_the_loss_of_a_header_and_is_missed_when_its_file_is_gone()
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.message().contains(&name), "{error}");
     }
+}
+
+/// The writes of a file's last use count, not those that an earlier one left behind them.
+#[test]
+fn a_header_is_made_up_of_the_last_use() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut journal = world.journal(0, 1, 1);
+    for _ in 0..6 {
+        journal.write(&[], &[], 0);
+    }
+    let again = crate::format::journal::JournalHeader {
+        number: 2,
+        generation: crate::ids::Generation(77),
+        first_lsn: crate::ids::Lsn(7),
+        ..journal.header
+    };
+    (journal.header, journal.position) = (again, crate::format::journal::JOURNAL_DATA_START);
+    let start = seg.end();
+    seg.append_many(3);
+    journal.write(&[seg.range(start, seg.end())], &[], 6);
+    world.checkpoint(0, 7, &[(&seg, start)]);
+    world.disk.edit(&journal.path(), |bytes| bytes[..2 * SECTOR as usize].fill(0xa5));
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalFileHeaderMadeUp), 1);
+    assert_eq!(recovered.partitions[&seg.id].end_offset, 3);
+}
+
+#[test]
+fn a_copy_in_the_place_of_a_file_is_not_passed_over() {
+    let mut world = World::new();
+    let mut seg = world.segment(1, 0);
+    let mut journals = [world.journal(0, 1, 1), world.journal(1, 1, 1)];
+    let start = seg.end();
+    seg.append_many(2);
+    journals[1].write(&[seg.range(start, seg.end())], &[], 0);
+    let disk = world.disk.copy();
+    let mut copy = Vec::new();
+    disk.edit(&journals[0].path(), |bytes| copy.clone_from(bytes));
+    disk.edit(&journals[1].path(), |bytes| bytes.clone_from(&copy));
+    let error = recover_disk(&disk).expect_err("acknowledged records may be gone");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.message().contains(&journals[1].path()), "{error}");
 }
 
 #[test]

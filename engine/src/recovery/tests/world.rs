@@ -135,7 +135,7 @@ impl World {
         for copy in [0, SECTOR] {
             write_full(&*file, copy, sector.bytes(), true).expect("a write");
         }
-        Journal { name: number, generation, file, lsn, position: JOURNAL_DATA_START }
+        Journal { name: number, header, file, lsn, position: JOURNAL_DATA_START }
     }
 
     /// The next open, on what the disk holds now.
@@ -276,7 +276,7 @@ impl Seg {
 /// A journal file as its shard sees it.
 pub(super) struct Journal {
     pub name: u32,
-    pub generation: Generation,
+    pub header: JournalHeader,
     pub file: Arc<dyn File>,
     pub lsn: u64,
     pub position: u64,
@@ -298,7 +298,7 @@ impl Journal {
         for entry in watermarks {
             builder.watermark(*entry);
         }
-        let size = builder.finish(self.generation, Lsn(self.lsn), Lsn(durable), self.position);
+        let size = builder.finish(&self.header, Lsn(self.lsn), Lsn(durable), self.position);
         write_full(&*self.file, self.position, &staging.bytes()[..size], true).expect("a write");
         let at = self.position;
         self.lsn += 1;

@@ -1,5 +1,6 @@
 //! What may stand on the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -240,28 +241,28 @@ pub(crate) struct PositionsReset {
 
 #[derive(Subcommand)]
 pub(crate) enum KvCommand {
-    /// Write the value of a key to standard output
+    /// Write the value of a key to standard output, byte for byte; on a terminal a line feed follows
     Get {
         /// The topic
         topic: String,
         /// The key
-        key: String,
+        key: OsString,
     },
     /// Give a key a value
     Put {
         /// The topic
         topic: String,
         /// The key
-        key: String,
+        key: OsString,
         /// The value; - is standard input
-        value: String,
+        value: OsString,
     },
     /// Take a key's value away
     Delete {
         /// The topic
         topic: String,
         /// The key
-        key: String,
+        key: OsString,
     },
     /// List keys and values
     List {
@@ -269,7 +270,7 @@ pub(crate) enum KvCommand {
         topic: String,
         /// Only keys that begin so
         #[arg(long, value_name = "TEXT", default_value = "")]
-        prefix: String,
+        prefix: OsString,
     },
 }
 

@@ -1,6 +1,8 @@
 //! `thalweg kv get|put|delete|list`.
 
-use std::io::Read;
+use std::ffi::OsStr;
+use std::io::{IsTerminal, Read};
+use std::os::unix::ffi::OsStrExt;
 
 use serde::Serialize;
 use thalweg::{Engine, KeyValues};
@@ -36,12 +38,12 @@ pub(crate) fn run(global: &Global, command: &KvCommand, output: &mut Output) -> 
                 return output.json(&Row::new(key.as_bytes(), &value));
             }
             output.bytes(&value)?;
-            output.bytes(b"\n")
+            if std::io::stdout().is_terminal() { output.bytes(b"\n") } else { Ok(()) }
         }
         KvCommand::Put { topic, key, value } => {
             let (_engine, values) = open(global, topic)?;
             values.put(key.as_bytes(), &read(value)?)?;
-            output.report(&serde_json::json!({ "put": key }), |_| String::new())
+            output.report(&Bytes::new("put", Some(key.as_bytes())), |_| String::new())
         }
         KvCommand::Delete { topic, key } => {
             let (_engine, values) = open(global, topic)?;
@@ -49,7 +51,7 @@ pub(crate) fn run(global: &Global, command: &KvCommand, output: &mut Output) -> 
                 return Err(Failure::Failed(format!("topic {topic:?} has no value of {key:?}")));
             }
             values.delete(key.as_bytes())?;
-            output.report(&serde_json::json!({ "deleted": key }), |_| String::new())
+            output.report(&Bytes::new("deleted", Some(key.as_bytes())), |_| String::new())
         }
         KvCommand::List { topic, prefix } => {
             let (_engine, values) = open(global, topic)?;
@@ -72,7 +74,7 @@ fn open(global: &Global, topic: &str) -> Result<(Engine, KeyValues), Failure> {
 }
 
 /// The value as it was given, or standard input.
-fn read(value: &str) -> Result<Vec<u8>, Failure> {
+fn read(value: &OsStr) -> Result<Vec<u8>, Failure> {
     if value != "-" {
         return Ok(value.as_bytes().to_vec());
     }

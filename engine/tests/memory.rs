@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{LONG, open, pattern, read_all, topic};
-use thalweg::{Batch, Durability, ErrorKind, Record, Start, Target, Topic, TopicOptions};
+use thalweg::{Batch, ConsumerOptions, Durability, ErrorKind, Record, Start, Target, Topic, TopicOptions};
 
 const VALUE: usize = 100 << 10;
 
@@ -27,6 +27,10 @@ for_each_runtime! {
         let engine = open(dir.path(), runtime);
         let source = topic(&engine, 1);
         let derived = engine.create_topic("derived", TopicOptions::default()).expect("created");
+        let small = engine.create_topic("small", TopicOptions::default()).expect("created");
+        for _ in 0..30 {
+            small.append_batch(Target::Partition(0), &[Record::new(&[7; 30_000])]).expect("appended");
+        }
         fill(&source, 2000);
         let mut held: Vec<Batch> = Vec::new();
         let mut reader = source.reader(0, Start::Earliest).expect("a reader");
@@ -54,6 +58,34 @@ for_each_runtime! {
         let other = derived.read(0, 0, 1000);
         assert!(other.as_ref().is_ok_and(|batch| !batch.is_empty()), "{other:?}");
         drop(other);
+        // Whoever holds all it can get, leaves something to each of the others.
+        let hoard = |mut next: Box<dyn FnMut() -> thalweg::Result<Batch>>| {
+            let mut held = Vec::new();
+            for _ in 0..30 {
+                match next() {
+                    Ok(batch) => held.push(batch),
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                        return held;
+                    }
+                }
+            }
+            panic!("it is never refused")
+        };
+        let mut hoards = small.reader(0, Start::Earliest).expect("a reader");
+        let hoards =
+            [hoard(Box::new(|| hoards.next(1, Some(Duration::ZERO)))), hoard(Box::new(|| small.read(0, 0, 1)))];
+        assert!(hoards.iter().all(|held| !held.is_empty()));
+        let mut late = small.reader(0, Start::Earliest).expect("a reader");
+        let mut consumer = engine.consumer(ConsumerOptions::default()).expect("a consumer");
+        consumer.subscribe(&small).expect("subscribed");
+        for _ in 0..30 {
+            assert_eq!(late.next(1, Some(Duration::ZERO)).expect("a little").len(), 1);
+            assert!(!consumer.poll(1, Some(LONG)).expect("a little").is_empty());
+        }
+        assert_eq!(small.reader(0, Start::Time(0)).expect("searched").offset(), 0);
+        small.truncate_after(0, 29).expect("its last batch can be read");
+        drop(hoards);
         for (i, batch) in held.iter().enumerate() {
             let values: Vec<_> = batch.iter().map(|r| r.value.unwrap_or_default().to_vec()).collect();
             assert!(!values.is_empty());

@@ -135,4 +135,6 @@ fn a_missing_store_is_not_made() {
     assert_eq!(kind(Engine::open(dir.path().join("none"), options())), ErrorKind::NotFound);
     assert_eq!(kind(Engine::open(dir.path(), options())), ErrorKind::NotFound);
     assert!(content(dir.path()).is_empty());
+    std::fs::create_dir_all(dir.path().join("segments/00000001")).expect("a directory");
+    assert_eq!(kind(Engine::open(dir.path(), options())), ErrorKind::Corrupt, "a store that lost its manifest");
 }

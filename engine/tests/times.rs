@@ -40,7 +40,7 @@ fn assert_append_times_found(topic: &Topic, when: &str) {
     let mut sought: Vec<i64> = all.iter().flat_map(|(_, time)| [*time - 1, *time, *time + 1]).collect();
     sought.sort_unstable();
     sought.dedup();
-    sought.extend([i64::MIN + 1, 0, i64::MAX]);
+    sought.extend([i64::MIN, i64::MIN + 1, 0, i64::MAX]);
     for time in sought {
         let at = all.partition_point(|(_, appended)| *appended < time);
         let expected = all.get(at).map_or(end, |(offset, _)| *offset);

@@ -216,6 +216,8 @@ for_each_runtime! {
         topic.truncate_before(0, 2).expect("a start may lie in a batch");
         let expected = [&b"b"[..], b"c", b"last", b"appends go on"];
         assert_eq!(from_start(&topic), expected);
+        let inside = topic.truncate_after(0, 3).expect_err("in the middle of a batch");
+        assert!(inside.message().ends_with("cut at 2 or 4"), "where that is possible: {inside}");
         topic.truncate_after(0, 4).expect("behind the batch");
         assert_eq!(from_start(&topic), expected[..2]);
         topic.truncate_after(0, 2).expect("at the log start, whatever lies across it");

@@ -8,7 +8,7 @@ use super::slot::Slot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{PartitionId, TopicId};
 use crate::internal::{OpenName, PositionStore};
-use crate::reader::Start;
+use crate::reader::{Holder, Start};
 use crate::sync::{Arc, Notify, WaitKey, Waiter};
 use crate::topic::{Common, Topic};
 
@@ -68,6 +68,8 @@ pub struct Consumer {
     /// To be told by the next poll.
     pub(super) errors: VecDeque<Error>,
     pub(super) signal: Arc<Signal>,
+    /// Its partitions copy as one.
+    holder: Holder,
 }
 
 /// A topic of which all partitions are read.
@@ -105,6 +107,7 @@ impl Consumer {
             asked: 0,
             errors: VecDeque::new(),
             signal: Arc::default(),
+            holder: Holder::default(),
         })
     }
 
@@ -221,7 +224,8 @@ impl Consumer {
         Ok(of_topic.map(|saved| (saved.partition.partition, saved.offset)).collect())
     }
 
-    fn add(&mut self, slot: Slot) {
+    fn add(&mut self, mut slot: Slot) {
+        slot.source.hold_as(&self.holder);
         let index = self.slots.len();
         self.by_partition.insert(slot.id(), index);
         self.slots.push(Some(slot));

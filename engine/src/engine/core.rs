@@ -19,7 +19,7 @@ use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
 use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
-use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written};
+use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written, foreign};
 use crate::partition::{Partition, PartitionStart, Seat};
 use crate::reader::Lender;
 use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
@@ -105,6 +105,7 @@ impl Core {
         let mut store = if ManifestStore::exists(&*disk)? {
             ManifestStore::load(Arc::clone(&disk), Arc::clone(&environment))?
         } else if options.read_only {
+            foreign::check_not_lost(&*disk)?;
             return Err(Error::new(ErrorKind::NotFound, "the directory holds no store to read"));
         } else if options.create {
             let DurableChoice { primitive, reason } = measure();

@@ -22,6 +22,19 @@ pub(crate) fn check(disk: &dyn Disk) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidArgument, message))
 }
 
+/// Refuses a directory without a manifest in which there are segments.
+pub(crate) fn check_not_lost(disk: &dyn Disk) -> Result<()> {
+    let segments = match disk.list(names::SEGMENTS) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        listed => listed.map_err(|e| Error::os("listing the segments", &e))?,
+    };
+    if segments.is_empty() {
+        return Ok(());
+    }
+    let why = "the directory holds segments but no manifest: it belongs to a store that has lost its own; put it back";
+    Err(Error::new(ErrorKind::Corrupt, why))
+}
+
 /// Whether the name is one that an interrupted creation leaves behind.
 fn is_own(name: &str) -> bool {
     [lock::NAME, names::ROOT_UNFINISHED, names::JOURNAL, names::SEGMENTS, names::POOL, LOST_AND_FOUND].contains(&name)

@@ -13,7 +13,7 @@ use crate::ids::DurablePrimitive;
 use crate::io::{Disk, Environment, File, OpenMode, write_full};
 use crate::limits::SECTOR;
 use crate::manifest::image::Manifest;
-use crate::manifest::{Scratch, Written, names};
+use crate::manifest::{Scratch, Written, foreign, names};
 use crate::sim::bugs::{self, Bug};
 
 /// A log is rewritten when it has grown by this much, or by twice its snapshot, whichever is more. Bytes. Small enough
@@ -91,11 +91,7 @@ impl ManifestStore {
         for name in [names::JOURNAL, names::SEGMENTS, names::POOL] {
             create_dir(&*disk, name)?;
         }
-        let abandoned = disk.list(names::SEGMENTS).map_err(|e| Error::os("listing the segments", &e))?;
-        if !abandoned.is_empty() {
-            let why = "the directory holds segments but no manifest: it belongs to a store that has lost its own";
-            return Err(Error::new(ErrorKind::Corrupt, why));
-        }
+        foreign::check_not_lost(&*disk)?;
         let image = Manifest::new(environment.random(), SECTOR as u32, durable);
         let log = Log::create(&*disk, &image, 1, GROWTH_MIN, None)?;
         remove_if_exists(&*disk, names::ROOT_UNFINISHED)?;

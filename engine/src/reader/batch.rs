@@ -13,7 +13,8 @@ use crate::format::view::FrameRecords;
 ///
 /// A batch holds one block of memory, up to 1 MiB or the size of its largest record, until it is dropped. It stays
 /// valid whatever happens to the reader, the topic, or the engine that it came from. Held batches never slow down
-/// appends; they use up the readers' part of the memory budget, and when that is gone, reads answer
+/// appends; they use up the readers' part of the memory budget. When that is gone, batches of up to 64 KiB are copied, one
+/// such at a time for each reader or consumer, and 1 MiB of all together; beyond that, reads answer
 /// [`WouldBlock`](crate::ErrorKind::WouldBlock).
 ///
 /// ```

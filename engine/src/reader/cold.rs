@@ -78,10 +78,10 @@ impl Lender {
             return Ok(Found::There(cached));
         }
         let covers = |private: &&Arc<Extent>| private.generation() == segment.generation && private.covers(*position);
-        let private = cursor.private.as_ref().filter(covers).cloned();
-        if let Some(private) = private.as_ref().filter(|_| !std::mem::take(&mut cursor.refused)) {
+        if let Some(private) = cursor.private.as_ref().filter(covers) {
             return Ok(Found::There(Arc::clone(private)));
         }
+        cursor.private = None;
         let index = match self.index(partition, segment)? {
             Found::There(index) => index,
             Found::Wait(extent) => return Ok(Found::Wait(extent)),
@@ -96,13 +96,8 @@ impl Lender {
             return Err(Error::corrupt(damage, format_args!("no frame can be found at byte {position}")));
         };
         if let Some(extent) = self.load(partition, segment, start, end) {
-            cursor.private = None;
             return Ok(Found::There(extent));
         }
-        if let Some(private) = private {
-            return Ok(Found::There(private));
-        }
-        cursor.private = None;
         // Nothing is left but what is never lent: enough to copy a little out of.
         let block = take(self, Share::Reserve, segment, start, end.position).ok_or_else(|| full(partition))?;
         let extent = Arc::new(Extent::loading(block, end));

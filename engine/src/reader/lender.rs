@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::cache::Cache;
-use super::copies::{COPY_MAX, Copies};
+use super::copies::{COPY_MAX, Copies, Holder};
 use super::extent::Extent;
 use super::index::Indexes;
 use super::walk;
@@ -24,10 +24,10 @@ pub(crate) struct Cursor {
     pub(super) place: Option<Mark>,
     /// The device was waited for since the last batch.
     pub(super) waited: bool,
-    /// A read into the reserve, for this cursor alone.
+    /// A read into the reserve, for this cursor alone, until it has been copied out of: others wait for their turn.
     pub(super) private: Option<Arc<Extent>>,
-    /// Nothing could be lent out of that: the next try looks first whether there is memory to lend again.
-    pub(super) refused: bool,
+    /// Whose copies count together with its own.
+    pub(super) holder: Holder,
     /// The log was cut here, before the cursor: what it would come to is not what it was on its way to.
     pub(super) cut: Option<u64>,
 }
@@ -84,11 +84,18 @@ pub(crate) struct Lender {
     pub(super) cache: Cache,
     pub(super) indexes: Indexes,
     copies: Arc<Copies>,
+    /// Everybody who reads without a reader.
+    unnamed: Holder,
 }
 
 impl Lender {
     pub(crate) fn new(pool: Arc<Pool>) -> Lender {
-        Lender { pool, cache: Cache::new(), indexes: Indexes::default(), copies: Arc::default() }
+        let (cache, indexes, unnamed) = (Cache::new(), Indexes::default(), Holder::unnamed());
+        Lender { pool, cache, indexes, copies: Arc::default(), unnamed }
+    }
+
+    pub(crate) fn unnamed(&self) -> &Holder {
+        &self.unnamed
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -200,9 +207,9 @@ impl Lender {
             batch = match Block::pin(block) {
                 Some(pin) => Some(Batch::pinned(pin, at, &span, segment.base_offset, cursor.offset)),
                 None => {
+                    cursor.private = None;
                     span = walk::span(bytes, segment.base_offset, cursor.offset, max.min(COPY_MAX));
-                    let Some(copied) = self.copies.copy(&bytes[span.at..span.at + span.size]) else {
-                        cursor.refused = true;
+                    let Some(copied) = self.copies.copy(&cursor.holder, &bytes[span.at..span.at + span.size]) else {
                         return Err(full(partition));
                     };
                     Some(Batch::copied(copied, &span, segment.base_offset, cursor.offset))

@@ -17,6 +17,7 @@ mod times;
 mod walk;
 
 pub use batch::{Batch, Records};
+pub(crate) use copies::Holder;
 pub(crate) use lender::{Attempt, Cursor, Lender};
 pub(crate) use reader::Source;
 pub use reader::{Reader, Start};

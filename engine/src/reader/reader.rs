@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
+use super::copies::Holder;
 use super::lender::{Attempt, Cursor, Lender};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gate::Gate;
@@ -61,15 +62,22 @@ pub(crate) struct Source {
     pub(crate) partition: Arc<Partition>,
     pub(crate) lender: Arc<Lender>,
     pub(crate) gate: Arc<Gate>,
+    holder: Holder,
 }
 
 impl Source {
     pub(crate) fn new(seat: Arc<Seat>, lender: Arc<Lender>, gate: Arc<Gate>) -> Source {
-        Source { partition: seat.current(), seat, lender, gate }
+        Source { partition: seat.current(), seat, lender, gate, holder: Holder::default() }
+    }
+
+    /// Has what it copies counted together with what others of the same holder do.
+    pub(crate) fn hold_as(&mut self, holder: &Holder) {
+        self.holder.clone_from(holder);
     }
 
     /// One try to read at the cursor, in whichever incarnation of the partition counts.
     pub(crate) fn attempt(&mut self, cursor: &mut Cursor, max_bytes: usize) -> Result<Attempt> {
+        cursor.holder.clone_from(&self.holder);
         loop {
             if let Some(cut) = cursor.cut {
                 let message = format!(
@@ -90,7 +98,8 @@ impl Source {
         let cut = self.seat.agree_below(self.partition.tail().epoch());
         self.partition = self.seat.current();
         let Cursor { offset, sequential, waited, .. } = *cursor;
-        *cursor = Cursor { offset, sequential, waited, cut: (offset > cut).then_some(cut), ..Cursor::default() };
+        let (cut, holder) = ((offset > cut).then_some(cut), self.holder.clone());
+        *cursor = Cursor { offset, sequential, waited, cut, holder, ..Cursor::default() };
     }
 
     /// Whether the log was cut before the cursor since it got there.

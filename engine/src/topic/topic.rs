@@ -163,7 +163,7 @@ impl Topic {
     /// [`WouldBlock`](crate::ErrorKind::WouldBlock) if batches that are held use up the readers' part of the memory
     /// budget; [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
     pub fn read(&self, partition: u32, offset: u64, max_bytes: usize) -> Result<Batch> {
-        self.source(partition)?.read(&mut Cursor::new(offset), max_bytes)
+        self.unnamed(partition)?.read(&mut Cursor::new(offset), max_bytes)
     }
 
     /// As [`read`](Topic::read), but at the high watermark waits until there is more, or `timeout` has passed
@@ -173,7 +173,7 @@ impl Topic {
     /// As [`read`](Topic::read); and what will keep the partition from ever showing more, as
     /// [`PartitionFailed`](crate::ErrorKind::PartitionFailed).
     pub fn read_wait(&self, partition: u32, offset: u64, max_bytes: usize, timeout: Option<Duration>) -> Result<Batch> {
-        self.source(partition)?.read_wait(&mut Cursor::new(offset), max_bytes, timeout)
+        self.unnamed(partition)?.read_wait(&mut Cursor::new(offset), max_bytes, timeout)
     }
 
     /// A reader of one partition, which moves on by itself and has the device asked ahead.
@@ -183,6 +183,13 @@ impl Topic {
     /// high watermark; [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
     pub fn reader(&self, partition: u32, start: Start) -> Result<Reader> {
         Reader::new(self.source(partition)?, start)
+    }
+
+    /// For a read without a reader.
+    fn unnamed(&self, partition: u32) -> Result<Source> {
+        let mut source = self.source(partition)?;
+        source.hold_as(self.state.common.lender.unnamed());
+        Ok(source)
     }
 
     pub(crate) fn source(&self, partition: u32) -> Result<Source> {

@@ -171,9 +171,10 @@ impl<O: Others> Truncation<'_, O> {
         let batch = self.others.read(self.seat, &mut cursor)?;
         let (base, next) = batch.bounds().unwrap_or((partition.tail().next_offset(), u64::MAX));
         if base < offset && offset < next {
+            let before = base.max(partition.log_start());
             let message = format!(
                 "{partition}: offset {offset} lies in the batch of offsets {base}..{next}, which is there whole or not \
-                 at all; cut at {base} or {next}"
+                 at all; cut at {before} or {next}"
             );
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }

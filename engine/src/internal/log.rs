@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
+use crate::limits::SECTOR;
 use crate::manifest::{MetaDone, MetaOrder};
 use crate::partition::Seat;
 use crate::producer::{AppendOptions, Ticket, submit};
@@ -14,6 +15,9 @@ use crate::topic::{Common, TopicState, Totals};
 
 /// Bytes asked for at once while a log is read.
 const READ_BYTES: usize = 1 << 20;
+
+/// What a segment takes beside its records, at least: its header, and its last sector. Bytes.
+const SEGMENT_SIZE: u64 = 2 * SECTOR;
 
 /// Internal topics that an open found, by name.
 pub(crate) type Found = BTreeMap<String, Arc<TopicState>>;
@@ -69,7 +73,7 @@ impl Log {
     }
 
     /// Reads everything that is durable, in order: keys with their values, or without one where they are gone. Answers
-    /// the bytes read.
+    /// the bytes that it takes, roughly.
     pub(crate) fn load(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<u64> {
         if self.common.gate.check_change().is_ok() {
             self.remove_leftovers()?;
@@ -81,7 +85,7 @@ impl Log {
         }
         let mut source = self.source(seat);
         let mut cursor = Cursor::in_order(partition.log_start());
-        let mut size = 0;
+        let mut size = partition.chain().segments().len() as u64 * SEGMENT_SIZE;
         loop {
             let batch = source.read(&mut cursor, READ_BYTES)?;
             if batch.is_empty() {

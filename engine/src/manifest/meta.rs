@@ -15,6 +15,7 @@ use crate::limits::{PARTITIONS_MAX, SECTOR, SEGMENT_MAX, TOPIC_NAME_MAX};
 use crate::manifest::journal_files::JournalFiles;
 use crate::manifest::pool::Pool;
 use crate::manifest::store::create_dir;
+use crate::manifest::trim::trim;
 use crate::manifest::{
     Manifest, ManifestStore, MetaDone, MetaOrder, MetaRequest, MetaResponse, Scratch, SegmentEnd, SegmentState,
     Settled, Written, names, tidy,
@@ -91,6 +92,11 @@ enum Then {
     /// Forgets the prepared segment, which is the manifest's now.
     Activated(Generation),
     EmptyTopic(TopicId),
+    /// Gives back what the segment of this file does not use.
+    Trim {
+        path: String,
+        end: u64,
+    },
     /// Notes the files of removed segments.
     Removed(Vec<(Generation, PartitionId, u32)>),
     GiveJournalFile {
@@ -276,6 +282,7 @@ impl MetaStore {
         let disk = &**self.manifest.disk();
         match *then {
             Then::Nothing => {}
+            Then::Trim { ref path, end } => trim(disk, path, end),
             Then::Activated(generation) => drop(self.prepared.remove(&generation)),
             Then::EmptyTopic(topic) => {
                 self.prepared.retain(|_, prepared| prepared.partition.topic != topic);
@@ -368,6 +375,8 @@ impl MetaStore {
         let mut generation = Generation(self.manifest.environment().random());
         let file = if recycled {
             let file = disk.open_one_of_many(path, OpenMode::Write).map_err(failed)?;
+            // It has its space, unless a loss of power undid half of a cut.
+            file.reserve(size).map_err(failed)?;
             if bugs::active(Bug::RecycleSameGeneration) {
                 let mut sector = Scratch::zeroed(SEGMENT_HEADER_SIZE)?;
                 read_full(&*file, 0, sector.bytes_mut()).map_err(failed)?;
@@ -445,7 +454,9 @@ impl MetaStore {
             end_time: end.time,
             footer_size,
         });
-        Ok(MetaDone::SegmentSealed.into())
+        let path = names::segment(partition, segment.sequence);
+        let end = end.position.next_multiple_of(SECTOR) + u64::from(footer_size).next_multiple_of(SECTOR);
+        Ok(Executed { done: MetaDone::SegmentSealed, directory: None, then: Then::Trim { path, end } })
     }
 
     fn write_footer(&mut self, id: PartitionId, sequence: u32, end: SegmentEnd, footer: &[u8]) -> Option<u32> {

@@ -14,6 +14,7 @@ mod request;
 mod scratch;
 mod store;
 mod tidy;
+mod trim;
 mod written;
 
 #[cfg(any(test, feature = "sim"))]
@@ -29,4 +30,5 @@ pub(crate) use meta::{MetaOptions, MetaStore};
 pub(crate) use request::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd};
 pub(crate) use scratch::Scratch;
 pub(crate) use store::ManifestStore;
+pub(crate) use trim::trim;
 pub(crate) use written::Written;

@@ -1,5 +1,7 @@
 //! Files of removed segments, for their next use: writing into extents that were written before is twice as fast.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, Result};
 use crate::io::{Disk, OpenMode};
 use crate::manifest::{names, store};
@@ -10,6 +12,8 @@ pub(super) struct Pool {
     files: Vec<Pooled>,
     next: u32,
     max: usize,
+    /// Sizes that were asked for. Until one was, any may be.
+    wanted: BTreeSet<u64>,
 }
 
 struct Pooled {
@@ -20,7 +24,7 @@ struct Pooled {
 impl Pool {
     /// Looks at what the pool holds. What is strange or too much is removed.
     pub(super) fn open(disk: &dyn Disk, max: usize) -> Result<Pool> {
-        let mut pool = Pool { files: Vec::new(), next: 1, max };
+        let mut pool = Pool { files: Vec::new(), next: 1, max, wanted: BTreeSet::new() };
         for name in disk.list(names::POOL).map_err(|e| Error::os("listing the pool", &e))? {
             let path = format!("{}/{name}", names::POOL);
             let Some(number) = names::parse_pooled(&name) else {
@@ -38,6 +42,7 @@ impl Pool {
 
     /// Renames a file of exactly this size to `path`, whose directory the caller makes durable. `false`: there is none.
     pub(super) fn take(&mut self, disk: &dyn Disk, size: u64, path: &str) -> Result<bool> {
+        self.wanted.insert(size);
         let Some(at) = self.files.iter().position(|f| f.size == size) else { return Ok(false) };
         let file = self.files.swap_remove(at);
         let renamed = disk.rename(&names::pooled(file.number), path);
@@ -54,16 +59,31 @@ impl Pool {
         had_files
     }
 
+    fn wants(&self, size: u64) -> bool {
+        self.wanted.is_empty() || self.wanted.contains(&size)
+    }
+
+    /// Whether there is a place for one more, if need be that of one that nobody wants.
+    fn has_room(&mut self, disk: &dyn Disk) -> bool {
+        if self.files.len() >= self.max
+            && let Some(at) = self.files.iter().position(|file| !self.wants(file.size))
+        {
+            let file = self.files.swap_remove(at);
+            let _ = disk.remove(&names::pooled(file.number));
+        }
+        self.files.len() < self.max
+    }
+
     /// Takes a file in, or removes it. `in_use`: somebody may still read or write it, so that it must not become
     /// another segment's.
     pub(super) fn give(&mut self, disk: &dyn Disk, path: &str, in_use: bool) {
-        let size = if in_use || self.files.len() >= self.max {
-            None
-        } else {
-            disk.open(path, OpenMode::Read).and_then(|file| file.size()).ok()
+        let size = match in_use {
+            true => None,
+            false => disk.open(path, OpenMode::Read).and_then(|file| file.size()).ok(),
         };
+        let size = size.filter(|size| *size > 0 && self.wants(*size) && self.has_room(disk));
         let number = self.next;
-        if let Some(size) = size.filter(|size| *size > 0) {
+        if let Some(size) = size {
             // Durable before the file is another segment's, so that it can never come back under its old name.
             let moved = disk.rename(path, &names::pooled(number)).is_ok();
             if moved {

@@ -25,7 +25,9 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::format::manifest::Edit;
 use crate::ids::{Generation, PartitionId};
-use crate::manifest::{Damage, Manifest, ManifestStore, Segment, SegmentEnd, names};
+use crate::io::Disk;
+use crate::limits::SECTOR;
+use crate::manifest::{Damage, Manifest, ManifestStore, Segment, SegmentEnd, names, trim};
 use crate::sim::bugs::{self, Bug};
 use bytes::{Cache, Window};
 use examine::{Bench, Finding, Outcome};
@@ -136,6 +138,7 @@ fn recover_counted(
     }
     rows.hit(Row::Committed);
     remove_failed_files(store, &replay.journals);
+    replay.trim(&**store.disk());
     let partitions = replay.partitions(store.image());
     Ok(Recovered {
         clean,
@@ -158,6 +161,20 @@ struct Replay {
 }
 
 impl Replay {
+    /// Gives back what the segments do not use that have got their end. Behind damage may lie what somebody rescues.
+    fn trim(&self, disk: &dyn Disk) {
+        for finding in self.findings.iter().filter(|finding| finding.settled && finding.damage.is_none()) {
+            for found in &finding.segments {
+                if let Outcome::Accepted { end, .. } = found.outcome
+                    && end.offset > found.segment.base_offset
+                {
+                    let path = names::segment(finding.id, found.segment.sequence);
+                    trim(disk, &path, end.position.next_multiple_of(SECTOR));
+                }
+            }
+        }
+    }
+
     /// Steps 2 to 6.
     fn run(
         store: &mut ManifestStore,

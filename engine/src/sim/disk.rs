@@ -418,6 +418,10 @@ impl Disk for SimDisk {
             _ if !state.names.is_directory(parent(to)) => Err(os(libc::ENOENT)),
             _ => {
                 state.names.rename(from, to);
+                // What was damaged goes with the file.
+                if state.damage.files.contains(from) {
+                    state.damage.files.insert(to.to_owned());
+                }
                 Ok(())
             }
         })

@@ -120,7 +120,8 @@ impl Core {
         };
         tell(store.image().durable);
         let cache = budget.total / 8;
-        let recovered = recover(&mut store, RecoveryOptions { shards, cache }, &mut ())?;
+        let recovered =
+            recover(&mut store, RecoveryOptions { shards, cache, give_up_journal: options.give_up_journal }, &mut ())?;
         let meta = MetaStore::open(store, meta_options)?;
 
         let pool = Pool::new(budget, memory);

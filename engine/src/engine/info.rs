@@ -67,7 +67,7 @@ pub struct RecoveryReport {
     /// Partitions whose files refused to be made durable, and why. They take no appends until the store is opened
     /// again.
     pub unavailable: Vec<String>,
-    /// Journals in which durable writes cannot be read.
+    /// Journals in which durable writes cannot be read, or that were given up.
     pub damaged_journals: Vec<String>,
 }
 
@@ -92,7 +92,7 @@ impl RecoveryReport {
             tails: found.tails,
             damaged: damaged.collect(),
             unavailable: unavailable.collect(),
-            damaged_journals: found.damaged_journals.iter().map(|journal| format!("{journal:?}")).collect(),
+            damaged_journals: found.damaged_journals.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -199,7 +199,7 @@ impl Incarnation {
         } else {
             ManifestStore::create(disk, Arc::clone(&injected), DurablePrimitive::DurableWrite)?
         };
-        let recovery = RecoveryOptions { shards: shards as u32, cache: 256 << 10 };
+        let recovery = RecoveryOptions { shards: shards as u32, cache: 256 << 10, give_up_journal: false };
         let recovered = recover(&mut manifest, recovery, &mut Met(met))?;
         let options = MetaOptions { journal_file_size: setting.journal_size, pool_files: 4 };
         let meta = MetaStore::open(manifest, options)?;

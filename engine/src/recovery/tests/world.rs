@@ -23,7 +23,7 @@ use crate::recovery::{Recovered, RecoveryOptions, recover};
 
 pub(super) const SIZE: u64 = 256 << 10;
 pub(super) const OPTIONS: MetaOptions = MetaOptions { journal_file_size: 2 << 20, pool_files: 4 };
-pub(super) const RECOVERY: RecoveryOptions = RecoveryOptions { shards: 2, cache: 1 << 20 };
+pub(super) const RECOVERY: RecoveryOptions = RecoveryOptions { shards: 2, cache: 1 << 20, give_up_journal: false };
 
 thread_local! {
     static SEED: Cell<u64> = const { Cell::new(1) };
@@ -150,6 +150,11 @@ pub(super) fn open(mut store: ManifestStore) -> Result<(MetaStore, Recovered)> {
 }
 
 /// Recovers what a disk holds. Every test also sees that the next open finds the same, and nothing to do.
+/// As the next open does that is told to give up what is missing of the journal.
+pub(super) fn recover_without_journal(disk: &MemoryDisk) -> Result<Recovered> {
+    recover(&mut load(disk)?, RecoveryOptions { give_up_journal: true, ..RECOVERY }, &mut ())
+}
+
 pub(super) fn recover_disk(disk: &MemoryDisk) -> Result<Recovered> {
     let (_, recovered) = open(load(disk)?)?;
     Ok(recovered)

@@ -17,7 +17,7 @@ use crate::manifest::{DamagedCopy, Scratch, Written, names};
 use crate::sim::bugs::{self, Bug};
 
 /// A log is rewritten when it has grown by this much, or by twice its snapshot, whichever is more. Bytes. Small enough
-/// to be read in a few milliseconds, large enough that a rewrite is rare: a commit takes a sector.
+/// to be read in a few milliseconds, large enough that a rewrite is rare: a commit takes two sectors.
 const GROWTH_MIN: u64 = 512 << 10;
 /// Space reserved beyond that, which what only grows the store does not get: commits that an open needs, and that free
 /// space, work while there is none. Bytes.

@@ -19,7 +19,7 @@ use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
 use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
-use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written, foreign};
+use crate::manifest::{DamagedCopy, ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written, foreign};
 use crate::partition::{Partition, PartitionStart, Seat};
 use crate::reader::Lender;
 use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
@@ -119,6 +119,7 @@ impl Core {
             ));
         };
         tell(store.image().durable);
+        let damaged_copies = store.damaged().to_vec();
         let cache = budget.total / 8;
         let recovered =
             recover(&mut store, RecoveryOptions { shards, cache, give_up_journal: options.give_up_journal }, &mut ())?;
@@ -150,10 +151,10 @@ impl Core {
         });
         let (topics, found) = topics(&meta, &recovered, &common);
         let duration = Duration::from_nanos(environment.monotonic_ns().saturating_sub(begun));
-        let recovery = RecoveryReport::new(&recovered, duration, |id| {
+        let recovery = RecoveryReport::new(&recovered, &damaged_copies, duration, |id| {
             meta.image().topics.get(&id).map_or_else(String::new, |topic| topic.name.clone())
         });
-        tell_recovery(&events, &recovery);
+        tell_recovery(&events, &recovery, damaged_copies);
         let core = Core {
             topics: RwLock::new(topics),
             positions: Arc::new(PositionStore::new(&common, &found)),
@@ -362,7 +363,7 @@ fn shard_config(
     })
 }
 
-fn tell_recovery(events: &Events, report: &RecoveryReport) {
+fn tell_recovery(events: &Events, report: &RecoveryReport, copies: Vec<DamagedCopy>) {
     events.raise(EventKind::Recovered {
         clean: report.clean,
         duration: report.duration,
@@ -370,7 +371,11 @@ fn tell_recovery(events: &Events, report: &RecoveryReport) {
         damaged: report.damaged.len(),
         unavailable: report.unavailable.len(),
         damaged_journals: report.damaged_journals.len(),
+        damaged_copies: copies.len(),
     });
+    for DamagedCopy { file, range } in copies {
+        events.raise(EventKind::DamagedCopy { file, start: range.start, end: range.end });
+    }
     report.damaged.iter().for_each(|range| events.raise(EventKind::Damage(range.clone())));
 }
 

@@ -11,7 +11,7 @@ LANES ?=
 # What `make bench` measures, and how long: make bench ARGS="bulk durable --rounds 30".
 ARGS ?=
 
-.PHONY: demo test soak bench clean
+.PHONY: demo test soak bench header clean
 
 demo:
 	cargo build --quiet --release -p thalweg-tests --bin thalweg-demo
@@ -27,6 +27,10 @@ soak:
 # Every target of speed beside its baseline, in a few minutes; docs/BENCHMARKS.md tells how to read the table.
 bench:
 	@cargo bench --quiet -p thalweg-bench --bench targets -- $(ARGS)
+
+# include/thalweg.h out of the sources of ffi/, which a test compares.
+header:
+	@THALWEG_WRITE_HEADER=1 cargo test --quiet --profile test-opt -p thalweg-tests --test header
 
 clean:
 	cargo clean

@@ -18,6 +18,8 @@ const SHARE_MIN: usize = 16 << 10;
 pub struct Polled {
     /// The topic's name.
     pub topic: Arc<str>,
+    /// The topic's number.
+    pub topic_id: u32,
     /// The partition's index.
     pub partition: u32,
     /// The records, lent from the engine's memory.
@@ -180,8 +182,8 @@ impl Consumer {
         self.asked += usize::from(slot.asked && !asked);
         match read? {
             Read::Records(batch) => {
-                let (topic, partition) = (Arc::clone(&slot.topic.state().name), slot.id().partition);
-                Ok(Some(Polled { topic, partition, batch }))
+                let (topic, id) = (Arc::clone(&slot.topic.state().name), slot.id());
+                Ok(Some(Polled { topic, topic_id: id.topic.0, partition: id.partition, batch }))
             }
             Read::Nothing | Read::Asked => Ok(None),
         }

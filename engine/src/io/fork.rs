@@ -149,6 +149,9 @@ impl ForkGuard {
     /// A guard of this process.
     pub fn new() -> ForkGuard {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        if let Some(generation) = page().map(|page| page.load(Ordering::Relaxed)).filter(|number| *number != 0) {
+            return ForkGuard { generation };
+        }
         let page = prepare();
         REGISTRY.with(|_| {
             if page.load(Ordering::Relaxed) == 0 {

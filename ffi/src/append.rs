@@ -8,7 +8,7 @@ use thalweg::{AppendOptions, Appended, Record, Target};
 use crate::arguments::{self, Prefixed, check};
 use crate::call::{call_on, other, timeout};
 use crate::completion::{QUEUES, thalweg_completion_queue};
-use crate::engine::{check_flags, durability};
+use crate::engine::{check_flags, check_reserved, durability};
 use crate::error::thalweg_error;
 use crate::failure::{Answer, Failure};
 use crate::record::{gather, thalweg_record, with_record, with_records};
@@ -99,6 +99,7 @@ unsafe fn read_given_options(options: *const thalweg_append_options) -> Answer<A
     let options = unsafe { arguments::options(options)? };
     let known = THALWEG_APPEND_EXPECTED_OFFSET | THALWEG_APPEND_TERM;
     check_flags(options.flags, known, thalweg_append_options::NAME)?;
+    check_reserved(options.reserved, thalweg_append_options::NAME)?;
     let mut asked = AppendOptions::default();
     if let Some(durability) = durability(options.durability)? {
         asked = asked.durability(durability);

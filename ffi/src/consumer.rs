@@ -9,7 +9,7 @@ use thalweg::{Consumer, ConsumerOptions, OutOfRange, Polled, Start, Wakeup};
 use crate::arguments::{self, Prefixed, check};
 use crate::batch::{BatchObject, Origin, Place, c_name, thalweg_batch, thalweg_batch_view};
 use crate::call::{call_on, close, other, timeout};
-use crate::engine::{ENGINES, thalweg_engine};
+use crate::engine::{ENGINES, check_reserved, thalweg_engine};
 use crate::error::thalweg_error;
 use crate::failure::{Answer, Failure};
 use crate::handle::Table;
@@ -100,6 +100,7 @@ impl thalweg_consumer_options {
     /// # Safety
     /// The name is what it says.
     unsafe fn options(&self) -> Answer<ConsumerOptions> {
+        check_reserved(self.reserved, Self::NAME)?;
         let value = self.start_time as u64;
         let out_of_range = match self.out_of_range {
             THALWEG_OUT_OF_RANGE_ERROR => OutOfRange::Error,

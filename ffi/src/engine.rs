@@ -102,6 +102,14 @@ pub(crate) fn durability(number: u32) -> Answer<Option<Durability>> {
     }
 }
 
+/// Refuses what is in a field that has no meaning yet.
+pub(crate) fn check_reserved(reserved: u32, name: &str) -> Answer {
+    if reserved == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(INVALID_ARGUMENT, format!("reserved of {name} is {reserved}; only 0 is allowed")))
+}
+
 /// Refuses flags that this version does not know.
 pub(crate) fn check_flags(flags: u32, known: u32, name: &str) -> Answer {
     if flags & !known == 0 {

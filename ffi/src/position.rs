@@ -8,7 +8,7 @@ use thalweg::{ConsumerPosition, NamedPosition, Position};
 use crate::arguments::{array, check, put_all};
 use crate::call::{call_on, other};
 use crate::consumer::{CONSUMERS, thalweg_consumer};
-use crate::engine::{ENGINES, thalweg_engine};
+use crate::engine::{ENGINES, check_reserved, thalweg_engine};
 use crate::error::thalweg_error;
 use crate::failure::{Answer, Failure};
 use crate::reader::alone;
@@ -142,6 +142,7 @@ pub unsafe extern "C" fn thalweg_consumer_commit_positions(
             let positions = array(positions, count, BATCH_RECORDS_MAX, "positions")?;
             let topics = positions.iter().map(|position| other(&TOPICS, position.topic)).collect::<Answer<Vec<_>>>()?;
             let made = positions.iter().zip(&topics).map(|(position, topic)| {
+                check_reserved(position.reserved, "thalweg_position")?;
                 let metadata = position.metadata.read(POSITION_METADATA_MAX, "metadata")?.unwrap_or_default();
                 let (partition, offset) = (position.partition, position.offset);
                 Ok(Position { topic: &topic.topic, partition, offset, metadata })

@@ -9,7 +9,7 @@ use thalweg::{Topic, TopicDescription, TopicOptions};
 use crate::arguments::{self, Prefixed, check, put_all};
 use crate::call::{call_on, close};
 use crate::damage::thalweg_damaged_range;
-use crate::engine::{ENGINES, EngineObject, durability, thalweg_engine};
+use crate::engine::{ENGINES, EngineObject, check_reserved, durability, thalweg_engine};
 use crate::error::thalweg_error;
 use crate::failure::Answer;
 use crate::handle::Table;
@@ -145,6 +145,7 @@ pub unsafe extern "C" fn thalweg_topic_create(
     unsafe {
         call_on(&ENGINES, engine, error, |object| {
             let (name, options) = (string(name, "name")?, arguments::options(options)?);
+            check_reserved(options.reserved, thalweg_topic_options::NAME)?;
             let mut asked = TopicOptions::default();
             if options.partitions != 0 {
                 asked = asked.partitions(options.partitions);

@@ -154,6 +154,9 @@ static void limits(thalweg_topic *topic) {
     options.flags = 0;
     options.durability = 4;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append(topic, 0, &record, &options, LONG, &appended, &error));
+    options.durability = 0;
+    options.reserved = 1;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append(topic, 0, &record, &options, LONG, &appended, &error));
     CHECK(appended.base_offset == 77 && appended.partition == 77 && appended.count == 77);
 }
 

@@ -1,4 +1,6 @@
 /* Every call on a handle of each kind, for the tests of what handles do; and calls without a handle. */
+#include <signal.h>
+
 #include "check.h"
 
 static thalweg_topic_info topics[4];
@@ -210,8 +212,27 @@ thalweg_status events_call(int nth, thalweg_events *events, thalweg_error *error
     }
 }
 
+/* The library leaves the process as it is: no signal handler, no look at the environment. */
+static void the_process_stays_as_it_is(void) {
+    struct sigaction before[32], after;
+    for (int i = 1; i < 32; i++) CHECK(sigaction(i, NULL, &before[i]) == 0);
+    int asked = environment_asked;
+    thalweg_engine *engine = open_engine(new_directory());
+    thalweg_topic *topic = create_topic(engine, "orders", 1);
+    append_value(topic, 0, "value");
+    CHECK(thalweg_topic_close(topic, NULL) == THALWEG_OK);
+    CHECK(thalweg_engine_close(engine, NULL) == THALWEG_OK);
+    /* Once for the tests, in open_engine. */
+    CHECK(environment_asked == asked + 1);
+    for (int i = 1; i < 32; i++) {
+        CHECK(sigaction(i, NULL, &after) == 0);
+        CHECK(after.sa_handler == before[i].sa_handler && after.sa_flags == before[i].sa_flags);
+    }
+}
+
 /* Calls without a handle. */
 void test_calls(void) {
+    the_process_stays_as_it_is();
     CHECK(strcmp(thalweg_version(), "0.1.0") == 0);
     CHECK(thalweg_version_number() ==
           THALWEG_VERSION_MAJOR * 1000000 + THALWEG_VERSION_MINOR * 1000 + THALWEG_VERSION_PATCH);

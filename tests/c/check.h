@@ -36,6 +36,10 @@
 
 /* A new directory, removed at the end of the test. */
 const char *new_directory(void);
+/* The path of the tests, to run once more as another process. */
+extern const char *program;
+/* How often somebody has called getenv. */
+extern int environment_asked;
 /* THALWEG_RUNTIME_AUTO, or with THALWEG_TEST_POSIX in the environment THALWEG_RUNTIME_POSIX: valgrind lets no other thread
    run while one waits in io_uring_enter. */
 uint32_t runtime_of_tests(void);

@@ -44,6 +44,9 @@ static void options(thalweg_engine *engine) {
     options.name = "a b";
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_open(engine, &options, &consumer, &error));
     options.name = "billing";
+    options.reserved = 1;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_open(engine, &options, &consumer, &error));
+    options.reserved = 0;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_open(engine, &options, NULL, &error));
     OK(thalweg_consumer_open(engine, &options, &consumer, &error));
     ANSWERS(THALWEG_ALREADY_OPEN, thalweg_consumer_open(engine, &options, &second, &error));

@@ -52,7 +52,7 @@ static uint64_t kill_one(const char *path) {
         char number[16];
         snprintf(number, sizeof number, "%d", ends[1]);
         close(ends[0]);
-        execl("/proc/self/exe", "thalweg-c-tests", "--crash-child", path, number, (char *)NULL);
+        execl(program, program, "--crash-child", path, number, (char *)NULL);
         _exit(4);
     }
     close(ends[1]);

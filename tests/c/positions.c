@@ -66,6 +66,10 @@ void test_positions(void) {
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_commit_positions(consumer, NULL, 1, &error));
     positions[1].partition = 2;
     ANSWERS(THALWEG_NOT_FOUND, thalweg_consumer_commit_positions(consumer, positions, 2, &error));
+    positions[1].partition = 1;
+    positions[1].reserved = 1;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_commit_positions(consumer, positions, 2, &error));
+    positions[1].reserved = 0;
     positions[1].topic = NULL;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_commit_positions(consumer, positions, 2, &error));
     positions[0].metadata.size = 4097;

@@ -23,6 +23,10 @@ static void create_open_delete(thalweg_engine *engine) {
     options.partitions = 1;
     options.durability = 9;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_create(engine, "odd", &options, &other, &error));
+    options.durability = 0;
+    options.reserved = 1;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_create(engine, "odd", &options, &other, &error));
+    options.reserved = 0;
     CHECK(other == NULL);
     /* Without a handle. */
     options.durability = THALWEG_LOSE_ON_KILL;

@@ -99,6 +99,12 @@ impl Batch {
         frame::outline(self.frames(), self.segment_base).map(|frame| (frame.base_offset, frame.end_offset))
     }
 
+    /// The memory that all its records lie in, as stored: keys, values and headers that [`iter`](Batch::iter) gives are
+    /// parts of it.
+    pub fn bytes(&self) -> &[u8] {
+        self.frames()
+    }
+
     /// Bytes of its records as stored, with their headers.
     pub fn size(&self) -> usize {
         self.frames().len()

@@ -90,6 +90,12 @@ pub(crate) trait Environment: Send + Sync {
     fn random(&self) -> u64;
 }
 
+/// Whether a file could not be opened, or opened again, because the process or the system has no descriptor left. What
+/// was asked of it has not begun; no transfer and no flush answers this.
+pub(crate) fn no_descriptor(os_code: Option<i32>) -> bool {
+    matches!(os_code, Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// Reads exactly `into.len()` bytes, resuming short reads; `false` if the file ends before.
 pub(crate) fn read_full(file: &dyn File, mut position: u64, into: &mut [u8]) -> io::Result<bool> {
     let mut done = 0;

@@ -92,6 +92,12 @@ pub(crate) trait Environment: Send + Sync {
     fn random(&self) -> u64;
 }
 
+/// Whether a file could not be opened, or opened again, because the process or the system has no descriptor left. What
+/// was asked of it has not begun; no transfer and no flush answers this.
+pub(crate) fn no_descriptor(os_code: Option<i32>) -> bool {
+    matches!(os_code, Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// Reads from a sector on as much of `into` as the file has, resuming short reads; how much that is.
 pub(crate) fn read_up_to(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;

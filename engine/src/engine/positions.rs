@@ -89,16 +89,20 @@ impl<'a> Positions<'a> {
     }
 
     /// Puts a consumer at `start` in one partition of a topic, or in all of them: all or none, and durable when it
-    /// returns. The consumer need not exist before. Metadata is dropped.
+    /// returns. Only of a topic with all 65,536 partitions that it can have, the last one is a step of its own. The
+    /// consumer need not exist before. Metadata is dropped.
     ///
     /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) for a partition that the topic does not have;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a topic of another engine;
     /// [`AlreadyOpen`](ErrorKind::AlreadyOpen) while a consumer of this name is open;
     /// [`OutOfRange`](ErrorKind::OutOfRange) for an offset that is; otherwise as
     /// [`Consumer::commit`](crate::Consumer::commit).
     pub fn reset(&self, consumer: &str, topic: &Topic, partition: Option<u32>, start: Start) -> Result<()> {
+        self.core.check_own(topic)?;
         let open = self.core.positions().open(consumer)?;
-        let partitions = partition.map_or(0..topic.partitions(), |partition| partition..partition.saturating_add(1));
-        let saved = partitions.map(|partition| {
+        let partitions = partition.map_or_else(|| (0..topic.partitions()).collect(), |partition| vec![partition]);
+        let saved = partitions.into_iter().map(|partition| {
             let mut source = topic.source(partition)?;
             Ok(Saved { partition: source.partition.id(), offset: source.resolve(start)?, metadata: Vec::new() })
         });
@@ -115,6 +119,7 @@ impl<'a> Positions<'a> {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there are none; otherwise as [`reset`](Positions::reset).
     pub fn delete(&self, consumer: &str, topic: Option<&Topic>) -> Result<()> {
+        topic.map_or(Ok(()), |topic| self.core.check_own(topic))?;
         let open = self.core.positions().open(consumer)?;
         match self.core.positions().delete(open.name(), topic.map(|topic| topic.state().id))? {
             0 => Err(Error::new(ErrorKind::NotFound, format!("consumer {consumer:?} has no positions there"))),

@@ -9,6 +9,7 @@ mod positions;
 mod verify;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use self::core::Core;
 use crate::consumer::{Consumer, ConsumerOptions};
@@ -46,7 +47,7 @@ pub use verify::VerifyReport;
 /// # }
 /// ```
 pub struct Engine {
-    core: Core,
+    core: Arc<Core>,
     host: Host,
 }
 
@@ -65,7 +66,7 @@ impl Engine {
     /// reason not to open: [`info`](Engine::info) and reads tell of it.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Engine> {
         let (core, host) = open::open(path.as_ref(), &options)?;
-        Ok(Engine { core, host })
+        Ok(Engine { core: Arc::new(core), host })
     }
 
     /// How the engine works, and why so.
@@ -180,6 +181,9 @@ impl Engine {
     ///
     /// # Errors
     /// If something could not be written: it is not lost that was acknowledged, and the next open recovers.
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) on a thread of the engine itself, in a
+    /// [waker](crate::Ticket#wakers): the close goes on behind the call, and the event
+    /// [`Closed`](crate::EventKind::Closed) tells its end. Dropping the engine there does the same.
     pub fn close(self) -> Result<()> {
         self.host.close(&self.core)
     }

@@ -122,7 +122,8 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Deleted`](ErrorKind::Deleted); [`InvalidArgument`](ErrorKind::InvalidArgument) for a topic of another engine;
-    /// [`Corrupt`](ErrorKind::Corrupt) if the committed positions cannot be read, which are never taken for none.
+    /// [`Corrupt`](ErrorKind::Corrupt) if the committed positions cannot be read, which are never taken for none: see
+    /// [`Positions::repair`](crate::Positions::repair).
     pub fn subscribe(&mut self, topic: &Topic) -> Result<()> {
         self.check(topic)?;
         let id = topic.state().id;

@@ -305,6 +305,10 @@ impl Core {
         &self.positions
     }
 
+    pub(super) fn values(&self) -> &Table {
+        &self.values
+    }
+
     pub(super) fn key_values(&self, topic: &Topic) -> Result<KeyValues> {
         topic.state().check()?;
         self.check_own(topic)?;

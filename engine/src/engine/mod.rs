@@ -15,7 +15,7 @@ use self::core::Core;
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::{DamagedRange, Result};
 use crate::events::Events;
-use crate::internal::KeyValues;
+use crate::internal::{KeyValues, Repaired};
 use crate::metrics::Metrics;
 use crate::topic::{Topic, TopicDescription, TopicOptions};
 pub use info::{Info, RecoveryReport};
@@ -161,6 +161,17 @@ impl Engine {
     /// another engine.
     pub fn key_values(&self, topic: &Topic) -> Result<KeyValues> {
         self.core.key_values(topic)
+    }
+
+    /// Where damage on the device keeps the key-values of all topics from being read: goes on with those that can be
+    /// read. Changes that are damaged, or that the device does not give, are lost, and the value before such a change is
+    /// what is left. The answer counts what is uncertain: where an old value does harm, delete it. Durable when it
+    /// returns, all or nothing. Without damage it only rewrites the log.
+    ///
+    /// # Errors
+    /// As [`Positions::repair`].
+    pub fn repair_key_values(&self) -> Result<Repaired> {
+        self.core.values().repair()
     }
 
     /// Reads everything that is on the device, and checks every checksum and every offset. `tell` gets each damaged

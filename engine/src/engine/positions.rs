@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TopicId;
-use crate::internal::{Saved, check_name};
+use crate::internal::{Repaired, Saved, check_name};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::reader::Start;
 use crate::topic::Topic;
@@ -60,7 +60,7 @@ impl<'a> Positions<'a> {
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that no consumer can have;
-    /// [`Corrupt`](ErrorKind::Corrupt) if the positions cannot be read.
+    /// [`Corrupt`](ErrorKind::Corrupt) if the positions cannot be read: see [`repair`](Positions::repair).
     pub fn list(&self, consumer: Option<&str>) -> Result<Vec<NamedPosition>> {
         consumer.map_or(Ok(()), check_name)?;
         let saved = match consumer {
@@ -112,6 +112,18 @@ impl<'a> Positions<'a> {
             self.core.positions().commit(open.name(), saved)?;
         }
         Ok(())
+    }
+
+    /// Where damage on the device keeps the positions of all consumers from being read: goes on with those that can be
+    /// read. Changes that are damaged, or that the device does not give, are lost, and the position before such a
+    /// change is what is left: the consumer may read records again. The answer counts what is uncertain. Durable when
+    /// it returns, all or nothing. Without damage it only rewrites the log.
+    ///
+    /// # Errors
+    /// Those of [`Topic::append`](crate::Topic::append); and what the open was told where the device did not let the
+    /// log be read to its end, as the next open may be luckier.
+    pub fn repair(&self) -> Result<Repaired> {
+        self.core.positions().repair()
     }
 
     /// Removes the positions of a consumer in one topic, or all of them. Durable when it returns.

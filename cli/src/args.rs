@@ -219,6 +219,8 @@ pub(crate) enum PositionsCommand {
     },
     /// Put a consumer somewhere else
     Reset(PositionsReset),
+    /// Go on with what can be read of damaged positions, of all consumers, and say what is lost
+    Repair,
     /// Delete a consumer's positions
     Delete {
         /// The consumer
@@ -269,6 +271,8 @@ pub(crate) enum KvCommand {
         /// The key
         key: OsString,
     },
+    /// Go on with what can be read of damaged key-values, of all topics, and say what is lost
+    Repair,
     /// List keys and values
     List {
         /// The topic

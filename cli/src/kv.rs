@@ -1,4 +1,4 @@
-//! `thalweg kv get|put|delete|list`.
+//! `thalweg kv get|put|delete|list|repair`.
 
 use std::ffi::OsStr;
 use std::io::{IsTerminal, Read};
@@ -11,6 +11,7 @@ use crate::args::{Global, KvCommand};
 use crate::bytes::Bytes;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::repair;
 use crate::store::{self, Missing};
 
 #[derive(Serialize)]
@@ -52,6 +53,10 @@ pub(crate) fn run(global: &Global, command: &KvCommand, output: &mut Output) -> 
             }
             values.delete(key.as_bytes())?;
             output.report(&Bytes::new("deleted", Some(key.as_bytes())), |_| String::new())
+        }
+        KvCommand::Repair => {
+            let engine = store::open(global, Missing::Refuse)?;
+            repair::tell(&engine.repair_key_values()?, "key-values", output)
         }
         KvCommand::List { topic, prefix } => {
             let (_engine, values) = open(global, topic)?;

@@ -14,6 +14,7 @@ mod lines;
 mod output;
 mod positions;
 mod progress;
+mod repair;
 mod size;
 mod stats;
 mod store;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Positions(PositionsCommand::Delete { consumer, topic }) => {
             positions::delete(&args.global, consumer, topic.as_deref(), &mut output)
         }
+        Command::Positions(PositionsCommand::Repair) => positions::repair(&args.global, &mut output),
         Command::Kv(command) => kv::run(&args.global, command, &mut output),
         Command::Verify => verify::run(&args.global, &mut output),
         Command::Dump(dump) => dump::run(&args.global, dump, &mut output),

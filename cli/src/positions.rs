@@ -1,4 +1,4 @@
-//! `thalweg positions list|reset|delete`.
+//! `thalweg positions list|reset|delete|repair`.
 
 use serde::Serialize;
 use thalweg::{NamedPosition, Start};
@@ -7,6 +7,7 @@ use crate::args::{From, Global, PositionsReset};
 use crate::bytes::Bytes;
 use crate::failure::Failure;
 use crate::output::{Output, table};
+use crate::repair;
 use crate::store::{self, Missing};
 
 #[derive(Serialize)]
@@ -50,6 +51,11 @@ pub(crate) fn delete(global: &Global, consumer: &str, topic: Option<&str>, outpu
     let topic = topic.map(|name| store::topic(&engine, name)).transpose()?;
     engine.positions().delete(consumer, topic.as_ref())?;
     output.report(&serde_json::json!({ "deleted": consumer }), |_| format!("deleted the positions of {consumer}\n"))
+}
+
+pub(crate) fn repair(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let engine = store::open(global, Missing::Refuse)?;
+    repair::tell(&engine.positions().repair()?, "positions", output)
 }
 
 impl From {

@@ -58,11 +58,10 @@ pub(crate) fn run(global: &Global, args: &Stats, output: &mut Output) -> Result<
     }
     let engine = store::open(global, Missing::Refuse)?;
     let metrics = engine.metrics();
-    if let Some(error) = metrics.lags_error {
-        return Err(Failure::Failed(error));
-    }
+    let lags_error = metrics.lags_error.clone().map(Failure::Failed);
     if args.prometheus {
-        return output.bytes(metrics.to_prometheus().as_bytes());
+        output.bytes(metrics.to_prometheus().as_bytes())?;
+        return lags_error.map_or(Ok(()), Err);
     }
     let report = Report {
         path: global.dir.display().to_string(),
@@ -71,7 +70,9 @@ pub(crate) fn run(global: &Global, args: &Stats, output: &mut Output) -> Result<
         topics: metrics.topics.iter().map(TopicRow::from).collect(),
         lags: metrics.lags.into_iter().map(LagRow::from).collect(),
     };
-    output.report(&report, Report::text)
+    output.report(&report, Report::text)?;
+    // What else there is was told.
+    lags_error.map_or(Ok(()), Err)
 }
 
 /// Tells what a run did, on standard error: standard output is for its records.

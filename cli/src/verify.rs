@@ -20,8 +20,9 @@ struct Report {
     unavailable: Vec<String>,
 }
 
+/// Damaged offsets.
 #[derive(Serialize)]
-struct Range {
+pub(crate) struct Range {
     topic: String,
     partition: u32,
     start: u64,

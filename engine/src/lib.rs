@@ -107,7 +107,7 @@ pub use error::{DamagedRange, Error, ErrorKind, Result};
 pub use events::{Event, EventKind, Events, Fallback};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
 #[cfg(not(loom))]
-pub use internal::{KeyValue, KeyValues, Write};
+pub use internal::{KeyValue, KeyValues, Repaired, Write};
 #[cfg(not(loom))]
 pub use io::fork::ForkGuard;
 #[cfg(not(loom))]

@@ -3,6 +3,7 @@
 //! Under `cfg(loom)` the same names are loom's, so that its model checker runs the engine's own types. What the
 //! standard library has and loom lacks (a futex, a swappable `Arc`) is built here once for both.
 
+mod callback;
 mod counter;
 mod doorbell;
 mod futex;
@@ -17,6 +18,7 @@ mod tests;
 mod wait;
 mod weaken;
 
+pub(crate) use callback::callback;
 pub(crate) use counter::Counter;
 pub(crate) use doorbell::{Bell, Doorbell};
 pub(crate) use futex::Futex;

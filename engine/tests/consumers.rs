@@ -301,6 +301,54 @@ for_each_runtime! {
         assert_eq!(consumer.poll(1 << 20, None).expect_err("nothing is left").kind(), ErrorKind::InvalidArgument);
     }
 
+    /// A committed position of an added partition was passed over, and one that was truncated before the first look was
+    /// read from offset 0, which is not there.
+    fn added_partitions_begin_at_their_committed_positions_or_at_what_is_left(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = common::open(dir.path(), runtime);
+        let topic = common::topic(&engine, 1);
+        let mut consumer = named(&engine, "billing");
+        consumer.subscribe(&topic).expect("subscribed");
+        topic.add_partitions(3).expect("added");
+        let position = Position { topic: &topic, partition: 1, offset: 1, metadata: b"" };
+        consumer.commit_positions(&[position]).expect("committed");
+        for partition in [1, 2] {
+            for value in ["0", "1"] {
+                let value = format!("{partition}/{value}");
+                topic.append_batch(Target::Partition(partition), &[Record::new(&value)]).expect("appended");
+            }
+        }
+        topic.truncate_before(2, 1).expect("truncated");
+        let found = take(&mut consumer, 2);
+        let of_partition = |partition| found[&("t".to_owned(), partition)].clone();
+        assert_eq!((of_partition(1), of_partition(2)), (vec![1], vec![1]));
+        let committed: Vec<_> = consumer.positions().iter().map(|position| position.committed).collect();
+        assert_eq!(committed, [None, Some(1), None]);
+        assert!(consumer.poll(1 << 20, NOW).expect("polled").is_empty());
+    }
+
+    /// The number of a topic of another engine is that of some topic here, whose position was changed.
+    fn positions_of_other_engines_topics_and_of_missing_partitions_are_refused(runtime: Runtime) {
+        let (dir, other_dir) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let engine = common::open(dir.path(), runtime);
+        let other_engine = common::open(other_dir.path(), runtime);
+        let (topic, other) = (common::topic(&engine, 2), common::topic(&other_engine, 2));
+        let (positions, name) = (engine.positions(), "billing");
+        common::append(&topic, "x");
+        positions.reset(name, &topic, None, Start::Latest).expect("reset");
+        let before = positions.list(None).expect("listed");
+        assert_eq!(before.len(), 2);
+        let refused = positions.reset(name, &other, None, Start::Earliest).expect_err("of another engine");
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+        let refused = positions.delete(name, Some(&other)).expect_err("of another engine");
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+        for partition in [2, u32::MAX] {
+            let refused = positions.reset(name, &topic, Some(partition), Start::Earliest).expect_err("not there");
+            assert_eq!(refused.kind(), ErrorKind::NotFound, "{partition}");
+        }
+        assert_eq!(positions.list(None).expect("listed"), before);
+    }
+
     fn seeking_goes_anywhere_and_out_of_range_is_an_error_or_what_was_asked_for(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = common::open(dir.path(), runtime);
@@ -410,6 +458,12 @@ for_each_runtime! {
             let committed = consumer.commit_positions(&[Position { topic: &topic, partition: 0, offset: 0, metadata: &metadata }]);
             assert_eq!(committed.err().map(|error| error.kind()), (!fits).then_some(ErrorKind::TooLarge), "{size}");
         }
+        assert_eq!(engine.positions().list(None).expect("listed")[0].metadata.len(), 4096);
+        common::append(&topic, "x");
+        consumer.subscribe(&topic).expect("subscribed");
+        take(&mut consumer, 1);
+        consumer.commit().expect("committed");
+        assert_eq!(engine.positions().list(None).expect("listed")[0].metadata, b"", "a commit has none");
         let mut nameless = engine.consumer(ConsumerOptions::default()).expect("made");
         nameless.subscribe(&topic).expect("subscribed");
         assert_eq!(nameless.commit().expect_err("no name").kind(), ErrorKind::InvalidArgument);

@@ -158,3 +158,37 @@ fn a_segment_that_is_not_there_is_named_and_the_rest_comes_out() {
         assert!(String::from_utf8_lossy(&ran.out).contains(&range), "{}", ran.err);
     }
 }
+
+#[test]
+fn positions_and_key_values_are_repaired() {
+    let bench = Bench::new();
+    bench.import("t", b"a\nb\nc\n");
+    bench.ok(&["consume", "--topic", "t", "--as", "consumer-before", "--max", "1"]);
+    bench.ok(&["consume", "--topic", "t", "--as", "consumer-damaged", "--max", "2"]);
+    for (key, value) in [("a", "value-before"), ("b", "value-damaged"), ("c", "value-behind")] {
+        bench.ok(&["kv", "put", "t", key, value]);
+    }
+    rot(&bench, "consumer-damaged");
+    rot(&bench, "value-damaged");
+    for args in [&["positions", "list"][..], &["consume", "--topic", "t", "--as", "new"], &["kv", "list", "t"]] {
+        let ran = bench.run(args);
+        assert_eq!((ran.code, ran.out.as_slice()), (1, &b""[..]), "{args:?}");
+        assert!(ran.err.contains("have to be repaired"), "{args:?}: {}", ran.err);
+    }
+    let ran = bench.run(&["stats"]);
+    assert_eq!(ran.code, 1);
+    assert!(String::from_utf8_lossy(&ran.out).contains("high watermark"), "what there is is told");
+    assert!(ran.err.contains("have to be repaired"), "{}", ran.err);
+
+    let text = bench.ok(&["positions", "repair"]);
+    assert!(
+        text.contains("lost: topic ") && text.ends_with("kept 1 positions, of which 1 may be out of date\n"),
+        "{text}"
+    );
+    let report = bench.json(&["kv", "repair"]);
+    assert_eq!((report["kept"].as_u64(), report["uncertain"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(report["lost"].as_array().map(Vec::len), Some(1));
+    assert_eq!(bench.ok(&["consume", "--topic", "t", "--as", "consumer-before"]), "b\nc\n");
+    assert_eq!(bench.ok(&["kv", "list", "t"]), "a = value-before\nc = value-behind\n");
+    assert!(bench.ok(&["verify"]).contains("no damage"));
+}

@@ -143,12 +143,13 @@ impl Consumer {
     }
 
     /// Reads all partitions of a topic: from the positions committed under the consumer's name, or where there is none
-    /// from where the options say. Partitions that are added later are read from their beginning. Partitions that are
-    /// read already stay where they are.
+    /// from where the options say. Partitions that are added later are read from their committed positions, or from
+    /// their beginning. Partitions that are read already stay where they are.
     ///
     /// # Errors
     /// [`Deleted`](ErrorKind::Deleted); [`InvalidArgument`](ErrorKind::InvalidArgument) for a topic of another engine;
-    /// [`Corrupt`](ErrorKind::Corrupt) if the committed positions cannot be read, which are never taken for none.
+    /// [`Corrupt`](ErrorKind::Corrupt) if the committed positions cannot be read, which are never taken for none: see
+    /// [`Positions::repair`](crate::Positions::repair).
     pub fn subscribe(&mut self, topic: &Topic) -> Result<()> {
         self.check(topic)?;
         let id = topic.state().id;
@@ -304,12 +305,17 @@ impl Consumer {
                 return;
             }
             state.shape().cancel(key);
-            let known = std::mem::replace(&mut subscription.known, state.partitions());
-            for partition in known..state.partitions() {
-                if let Ok(source) = topic.source(partition)
+            let total = state.partitions();
+            let known = std::mem::replace(&mut subscription.known, total);
+            // They were read when the topic was subscribed: only a closed engine refuses them, which every call tells.
+            let Ok(saved) = self.saved(state.id) else { return };
+            for partition in known..total {
+                if let Ok(mut source) = topic.source(partition)
                     && !self.by_partition.contains_key(&source.partition.id())
+                    && let Ok(earliest) = source.resolve(Start::Earliest)
                 {
-                    self.add(Slot::new(&topic, source, 0, None));
+                    let committed = saved.get(&partition).copied();
+                    self.add(Slot::new(&topic, source, committed.unwrap_or(earliest), committed));
                 }
             }
         }

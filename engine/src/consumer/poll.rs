@@ -79,7 +79,7 @@ impl Consumer {
     }
 
     /// As [`poll`](Consumer::poll), as a `Future`: it waits for records without end, and without a thread. Dropped
-    /// before it is ready, it has taken nothing.
+    /// before it is ready, it has taken nothing. For its waker the same holds as for those of [tickets](crate::Ticket#wakers).
     pub fn poll_async(&mut self, max_bytes: usize) -> Polling<'_> {
         Polling::new(self, max_bytes)
     }

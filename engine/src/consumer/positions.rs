@@ -56,13 +56,15 @@ impl Consumer {
 
     /// Makes durable, under the consumer's name, that everything which polls have returned is handled: all partitions
     /// or none, whatever crashes. Returns when it is. Positions that did not move are not written again, and those before
-    /// which the log was cut are not written: other records stand there. Now and then it takes some milliseconds more, to
+    /// which the log was cut are not written: other records stand there. They are written without metadata, also where
+    /// [`commit_positions`](Consumer::commit_positions) had given some. Now and then it takes some milliseconds more, to
     /// rewrite the log of the positions.
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a consumer without a name;
-    /// [`TooLarge`](ErrorKind::TooLarge) for more than 65,535 positions at once, or when all positions of the store
-    /// together would exceed 8 MiB; and those of [`Topic::append`]. After an error of the device it is not known
+    /// [`TooLarge`](ErrorKind::TooLarge) for more than 65,535 positions at once, one fewer than the partitions that a
+    /// topic can have ([`commit_positions`](Consumer::commit_positions) takes them in parts), or when all positions of
+    /// the store together would exceed 8 MiB; and those of [`Topic::append`]. After an error of the device it is not known
     /// whether they are committed; the next open tells.
     pub fn commit(&mut self) -> Result<()> {
         let moved = |slot: &&Slot| slot.committed != Some(slot.offset()) && !slot.is_cut();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::io::EventFd;
-use crate::sync::Notify;
+use crate::sync::{Notify, callback};
 
 /// Collects the tokens of what has news, and wakes the thread or task that waits for any.
 #[derive(Default)]
@@ -105,16 +105,22 @@ impl Signal {
 
     /// Has a task woken by the next news. `false`: there is news already, and nobody will be woken.
     pub(super) fn watch(&self, waker: &Waker) -> bool {
+        let mut waker = Some(waker.clone());
         let mut state = self.lock();
-        if state.tokens.is_empty() {
-            state.waker = Some(waker.clone());
+        let waits = state.tokens.is_empty();
+        if waits {
+            std::mem::swap(&mut state.waker, &mut waker);
         }
-        state.tokens.is_empty()
+        // Code of the host runs, where one is dropped, outside the lock.
+        drop(state);
+        drop(waker);
+        waits
     }
 
     /// Nobody waits any more.
     pub(super) fn unwatch(&self) {
-        self.lock().waker = None;
+        let waker = self.lock().waker.take();
+        drop(waker);
     }
 }
 
@@ -129,7 +135,7 @@ impl Notify for Signal {
             self.arrived.notify_one();
         }
         if let Some(waker) = waker {
-            waker.wake();
+            callback(|| waker.wake());
         }
     }
 }

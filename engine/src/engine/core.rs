@@ -307,13 +307,23 @@ impl Core {
         &self.positions
     }
 
+    pub(super) fn values(&self) -> &Table {
+        &self.values
+    }
+
     pub(super) fn key_values(&self, topic: &Topic) -> Result<KeyValues> {
         topic.state().check()?;
-        if !Arc::ptr_eq(&topic.state().common, &self.common) {
-            let message = format!("topic {:?} is of another engine", topic.name());
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
-        }
+        self.check_own(topic)?;
         Ok(KeyValues::new(&self.values, topic))
+    }
+
+    /// Refuses a topic of another engine, whose number means another topic here.
+    pub(super) fn check_own(&self, topic: &Topic) -> Result<()> {
+        if Arc::ptr_eq(&topic.state().common, &self.common) {
+            return Ok(());
+        }
+        let message = format!("topic {:?} is of another engine", topic.name());
+        Err(Error::new(ErrorKind::InvalidArgument, message))
     }
 }
 

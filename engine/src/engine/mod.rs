@@ -9,12 +9,13 @@ mod positions;
 mod verify;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use self::core::Core;
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::{DamagedRange, Result};
 use crate::events::Events;
-use crate::internal::KeyValues;
+use crate::internal::{KeyValues, Repaired};
 use crate::metrics::Metrics;
 use crate::topic::{Topic, TopicDescription, TopicOptions};
 pub use info::{Info, RecoveryReport};
@@ -46,7 +47,7 @@ pub use verify::VerifyReport;
 /// # }
 /// ```
 pub struct Engine {
-    core: Core,
+    core: Arc<Core>,
     host: Host,
 }
 
@@ -65,7 +66,7 @@ impl Engine {
     /// reason not to open: [`info`](Engine::info) and reads tell of it.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Engine> {
         let (core, host) = open::open(path.as_ref(), &options)?;
-        Ok(Engine { core, host })
+        Ok(Engine { core: Arc::new(core), host })
     }
 
     /// How the engine works, and why so.
@@ -162,6 +163,17 @@ impl Engine {
         self.core.key_values(topic)
     }
 
+    /// Where damage on the device keeps the key-values of all topics from being read: goes on with those that can be
+    /// read. Changes that are damaged, or that the device does not give, are lost, and the value before such a change is
+    /// what is left. The answer counts what is uncertain: where an old value does harm, delete it. Durable when it
+    /// returns, all or nothing. Without damage it only rewrites the log.
+    ///
+    /// # Errors
+    /// As [`Positions::repair`].
+    pub fn repair_key_values(&self) -> Result<Repaired> {
+        self.core.values().repair()
+    }
+
     /// Reads everything that is on the device, and checks every checksum and every offset. `tell` gets each damaged
     /// range as it is found, those that recovery found among them; the report has them all. Appends and reads go on
     /// meanwhile. Reads past the cache, with as much memory as one read of the largest batch takes.
@@ -180,6 +192,9 @@ impl Engine {
     ///
     /// # Errors
     /// If something could not be written: it is not lost that was acknowledged, and the next open recovers.
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) on a thread of the engine itself, in a
+    /// [waker](crate::Ticket#wakers): the close goes on behind the call, and the event
+    /// [`Closed`](crate::EventKind::Closed) tells its end. Dropping the engine there does the same.
     pub fn close(&self) -> Result<()> {
         self.host.close(&self.core)
     }

@@ -199,38 +199,66 @@ impl Host {
     }
 
     /// Ends everything. The store is marked clean if all of it is whole on the device.
-    pub(super) fn close(&self, core: &Core) -> Result<()> {
+    pub(super) fn close(&self, core: &Arc<Core>) -> Result<()> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Threads { running, helper, lock }) = threads else { return Ok(()) };
+        let Some(threads) = threads else { return Ok(()) };
         if self.guard.forked() {
             // Threads, lock and store are the parent's.
-            std::mem::forget((running, helper, lock));
+            std::mem::forget(threads);
             let message = "the engine belongs to the process that this one was forked from";
             return Err(Error::new(ErrorKind::Forked, message));
         }
         core.begin_close();
-        let idle = running.join();
-        core.finish_close();
-        let closed = helper.call(MetaRequest { ticket: 0, order: MetaOrder::CloseClean }).and_then(|done| done.result);
-        helper.end();
-        if idle {
-            lock.release();
-        } else {
-            // What is in flight holds the lock, through its ring, for as long as it takes.
-            drop(lock);
+        let read_only = self.read_only;
+        if threads.running.is_own() {
+            let core = Arc::clone(core);
+            close_behind(threads, move |threads| finish(&core, threads, read_only));
+            let message = "a thread of the engine cannot wait for its own end; the close goes on behind it";
+            return Err(Error::new(ErrorKind::WouldBlock, message));
         }
-        let clean = matches!(closed, Ok(MetaDone::Closed { clean: true }));
-        core.events().raise(EventKind::Closed { clean: clean || self.read_only });
-        if self.read_only {
-            return Ok(());
+        finish(core, threads, self.read_only)
+    }
+}
+
+/// Has a thread of its own do what this one cannot wait for.
+fn close_behind(threads: Threads, finish: impl FnOnce(Threads) -> Result<()> + Send + 'static) {
+    let threads = Arc::new(Mutex::new(Some(threads)));
+    let take = |threads: &Mutex<Option<Threads>>| threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let spawned = std::thread::Builder::new().name("thalweg-close".into()).spawn({
+        let threads = Arc::clone(&threads);
+        // The event tells how it ended.
+        move || take(&threads).map(finish)
+    });
+    if spawned.is_err() {
+        // The shards end all the same; the lock stays, as nobody can tell when.
+        std::mem::forget(take(&threads));
+    }
+}
+
+/// Waits for the threads, marks the store as clean if it is, and gives the lock up.
+fn finish(core: &Core, threads: Threads, read_only: bool) -> Result<()> {
+    let Threads { running, helper, lock } = threads;
+    let idle = running.join();
+    core.finish_close();
+    let closed = helper.call(MetaRequest { ticket: 0, order: MetaOrder::CloseClean }).and_then(|done| done.result);
+    helper.end();
+    if idle {
+        lock.release();
+    } else {
+        // What is in flight holds the lock, through its ring, for as long as it takes.
+        drop(lock);
+    }
+    let clean = matches!(closed, Ok(MetaDone::Closed { clean: true }));
+    core.events().raise(EventKind::Closed { clean: clean || read_only });
+    if read_only {
+        return Ok(());
+    }
+    match closed.map_err(|error| error.context("closing the store"))? {
+        MetaDone::Closed { clean: false } => {
+            let message = "the store is closed, but not clean, because a partition has failed; nothing that was \
+                           acknowledged is lost, and the next open recovers it";
+            Err(Error::new(ErrorKind::PartitionFailed, message))
         }
-        match closed.map_err(|error| error.context("closing the store"))? {
-            MetaDone::Closed { clean: false } => {
-                let message = "the store is closed, but not clean, because a partition has failed; nothing that was \
-                               acknowledged is lost, and the next open recovers it";
-                Err(Error::new(ErrorKind::PartitionFailed, message))
-            }
-            _ => Ok(()),
-        }
+        _ => Ok(()),
     }
 }

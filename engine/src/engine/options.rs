@@ -105,7 +105,7 @@ impl Options {
 
     /// All memory that grows with load, in bytes: what is appended and not yet written, what is cached, and what
     /// readers hold. 64 MiB to 1 TiB; 256 MiB by default. It takes 42 MiB and 2 MiB for each shard, which is more than
-    /// 64 MiB from 12 shards on.
+    /// 64 MiB from 11 shards on.
     pub fn memory_budget(mut self, bytes: u64) -> Options {
         self.memory_budget = bytes;
         self

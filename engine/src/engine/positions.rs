@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TopicId;
-use crate::internal::{Saved, check_name};
+use crate::internal::{Repaired, Saved, check_name};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::reader::Start;
 use crate::topic::Topic;
@@ -60,7 +60,7 @@ impl<'a> Positions<'a> {
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that no consumer can have;
-    /// [`Corrupt`](ErrorKind::Corrupt) if the positions cannot be read.
+    /// [`Corrupt`](ErrorKind::Corrupt) if the positions cannot be read: see [`repair`](Positions::repair).
     pub fn list(&self, consumer: Option<&str>) -> Result<Vec<NamedPosition>> {
         consumer.map_or(Ok(()), check_name)?;
         let saved = match consumer {
@@ -89,16 +89,20 @@ impl<'a> Positions<'a> {
     }
 
     /// Puts a consumer at `start` in one partition of a topic, or in all of them: all or none, and durable when it
-    /// returns. The consumer need not exist before. Metadata is dropped.
+    /// returns. Only of a topic with all 65,536 partitions that it can have, the last one is a step of its own. The
+    /// consumer need not exist before. Metadata is dropped.
     ///
     /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) for a partition that the topic does not have;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a topic of another engine;
     /// [`AlreadyOpen`](ErrorKind::AlreadyOpen) while a consumer of this name is open;
     /// [`OutOfRange`](ErrorKind::OutOfRange) for an offset that is; otherwise as
     /// [`Consumer::commit`](crate::Consumer::commit).
     pub fn reset(&self, consumer: &str, topic: &Topic, partition: Option<u32>, start: Start) -> Result<()> {
+        self.core.check_own(topic)?;
         let open = self.core.positions().open(consumer)?;
-        let partitions = partition.map_or(0..topic.partitions(), |partition| partition..partition.saturating_add(1));
-        let saved = partitions.map(|partition| {
+        let partitions = partition.map_or_else(|| (0..topic.partitions()).collect(), |partition| vec![partition]);
+        let saved = partitions.into_iter().map(|partition| {
             let mut source = topic.source(partition)?;
             Ok(Saved { partition: source.partition.id(), offset: source.resolve(start)?, metadata: Vec::new() })
         });
@@ -110,11 +114,24 @@ impl<'a> Positions<'a> {
         Ok(())
     }
 
+    /// Where damage on the device keeps the positions of all consumers from being read: goes on with those that can be
+    /// read. Changes that are damaged, or that the device does not give, are lost, and the position before such a
+    /// change is what is left: the consumer may read records again. The answer counts what is uncertain. Durable when
+    /// it returns, all or nothing. Without damage it only rewrites the log.
+    ///
+    /// # Errors
+    /// Those of [`Topic::append`](crate::Topic::append); and what the open was told where the device did not let the
+    /// log be read to its end, as the next open may be luckier.
+    pub fn repair(&self) -> Result<Repaired> {
+        self.core.positions().repair()
+    }
+
     /// Removes the positions of a consumer in one topic, or all of them. Durable when it returns.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there are none; otherwise as [`reset`](Positions::reset).
     pub fn delete(&self, consumer: &str, topic: Option<&Topic>) -> Result<()> {
+        topic.map_or(Ok(()), |topic| self.core.check_own(topic))?;
         let open = self.core.positions().open(consumer)?;
         match self.core.positions().delete(open.name(), topic.map(|topic| topic.state().id))? {
             0 => Err(Error::new(ErrorKind::NotFound, format!("consumer {consumer:?} has no positions there"))),

@@ -117,7 +117,7 @@ impl Events {
     pub(crate) fn raise(&self, kind: EventKind) {
         let event = Event { time: self.shared.environment.now_ms(), kind };
         #[cfg(feature = "tracing")]
-        super::trace::trace(&event.kind);
+        crate::sync::callback(|| super::trace::trace(&event.kind));
         let mut state = self.shared.lock();
         if state.waiting.len() == Events::CAPACITY {
             state.waiting.pop_front();

@@ -66,7 +66,8 @@ impl KeyValues {
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for an empty key; [`TooLarge`](ErrorKind::TooLarge) for one
     /// beyond the limit; [`Deleted`](ErrorKind::Deleted) once the topic is;
-    /// [`Corrupt`](ErrorKind::Corrupt) if the values cannot be read.
+    /// [`Corrupt`](ErrorKind::Corrupt) if the values cannot be read: see
+    /// [`Engine::repair_key_values`](crate::Engine::repair_key_values).
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.topic.state().check()?;
         check_key(key)?;

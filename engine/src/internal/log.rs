@@ -22,6 +22,14 @@ const SEGMENT_SIZE: u64 = 2 * SECTOR;
 /// Internal topics that an open found, by name.
 pub(crate) type Found = BTreeMap<String, Arc<TopicState>>;
 
+/// What stands in a log.
+pub(crate) enum Logged<'a> {
+    /// A key with its value, or without one where it is gone.
+    Change(&'a [u8], Option<&'a [u8]>),
+    /// Changes that cannot be read. Whoever does not refuse them is shown what is behind.
+    Damage(Error),
+}
+
 /// A log that can be replaced whole.
 ///
 /// Its topic is called `$table.number`. Of several the lowest number counts: the others were being written when the
@@ -72,27 +80,41 @@ impl Log {
         totals
     }
 
-    /// Reads everything that is durable, in order: keys with their values, or without one where they are gone. Answers
-    /// the bytes that it takes, roughly.
-    pub(crate) fn load(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<u64> {
+    /// Shows everything that is durable, in order. Answers the bytes that it takes, roughly.
+    pub(crate) fn load(&self, visit: &mut dyn FnMut(Logged<'_>) -> Result<()>) -> Result<u64> {
         if self.common.gate.check_change().is_ok() {
             self.remove_leftovers()?;
         }
         let Some(seat) = self.current()? else { return Ok(0) };
         let partition = seat.current();
-        if let Some(error) = partition.watermark().failure() {
-            return Err(error.clone().context(&partition));
-        }
+        let failure = partition.watermark().failure().map(|error| error.clone().context(&partition));
+        // Damage that recovery found has its place among the rest; nothing else can be read past.
+        let mut untold = match failure {
+            Some(error) if partition.damaged().is_empty() => return Err(error),
+            failure => failure,
+        };
         let mut source = self.source(seat);
         let mut cursor = Cursor::in_order(partition.log_start());
         let mut size = partition.chain().segments().len() as u64 * SEGMENT_SIZE;
         loop {
-            let batch = source.read(&mut cursor, READ_BYTES)?;
+            let batch = match source.read(&mut cursor, READ_BYTES) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    let end = error.damaged().map(|range| range.end).filter(|end| *end > cursor.offset);
+                    let Some(end) = end else { return Err(error) };
+                    visit(Logged::Damage(error))?;
+                    (cursor, untold) = (Cursor::in_order(end), None);
+                    continue;
+                }
+            };
             if batch.is_empty() {
+                untold.map_or(Ok(()), |error| visit(Logged::Damage(error)))?;
                 return Ok(size);
             }
             size += batch.size() as u64;
-            batch.iter().for_each(|record| visit(record.key.unwrap_or_default(), record.value));
+            for record in &batch {
+                visit(Logged::Change(record.key.unwrap_or_default(), record.value))?;
+            }
         }
     }
 

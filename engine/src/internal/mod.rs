@@ -6,9 +6,11 @@
 mod key_values;
 mod log;
 mod positions;
+mod repaired;
 mod table;
 
 pub use key_values::{KeyValue, KeyValues, Write};
 pub(crate) use log::Found;
 pub(crate) use positions::{OpenName, PositionStore, Saved, check_name};
+pub use repaired::Repaired;
 pub(crate) use table::Table;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::log::Found;
+use super::repaired::Repaired;
 use super::table::{Change, Table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{PartitionId, TopicId};
@@ -115,6 +116,11 @@ impl PositionStore {
             (key(name, saved.partition), Some(value.into()))
         };
         self.table.write(positions.iter().map(change).collect())
+    }
+
+    /// Makes the log anew from what can be read of it.
+    pub(crate) fn repair(&self) -> Result<Repaired> {
+        self.table.repair()
     }
 
     /// Removes positions of a name: those of one topic, or all. Answers how many there were.

@@ -1,8 +1,9 @@
 //! Keys and values in memory, durable through a log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::log::{Found, Log};
+use super::log::{Found, Log, Logged};
+use super::repaired::Repaired;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
 use crate::ids::TopicId;
@@ -142,9 +143,17 @@ impl Table {
         let mut state = self.state.lock();
         if !state.loaded {
             let mut live: BTreeMap<Box<[u8]>, Box<[u8]>> = BTreeMap::new();
-            state.log_size = self.log.load(&mut |key, value| match value {
-                Some(value) => drop(live.insert(key.into(), value.into())),
-                None => drop(live.remove(key)),
+            let loaded = self.log.load(&mut |logged| {
+                match logged {
+                    Logged::Change(key, Some(value)) => drop(live.insert(key.into(), value.into())),
+                    Logged::Change(key, None) => drop(live.remove(key)),
+                    Logged::Damage(error) => return Err(error),
+                }
+                Ok(())
+            });
+            state.log_size = loaded.map_err(|error| match error.kind() {
+                ErrorKind::Corrupt => error.context(format_args!("{} have to be repaired", self.what)),
+                _ => error,
             })?;
             state.live = live;
             self.purge(&mut state);
@@ -207,12 +216,53 @@ impl Table {
             return Ok(());
         }
         state.rewrite_at = state.log_size + LOG_MIN;
+        self.rewrite(&mut state)
+    }
+
+    /// Makes the log anew from what can be read of it, where that is damaged. It takes effect as a whole.
+    pub(crate) fn repair(&self) -> Result<Repaired> {
+        self.log.common().gate.check_change()?;
+        let mut state = self.state.lock();
+        if state.loaded {
+            // Memory has what the log should have.
+            self.rewrite(&mut state)?;
+            return Ok(Repaired { kept: state.live.len() as u64, ..Repaired::default() });
+        }
+        let (mut left, mut uncertain, mut lost) = (State::default(), BTreeSet::new(), Vec::new());
+        self.log.load(&mut |logged| {
+            match logged {
+                Logged::Change(key, value) => {
+                    uncertain.remove(key);
+                    match value {
+                        Some(value) => drop(left.live.insert(key.into(), value.into())),
+                        None => drop(left.live.remove(key)),
+                    }
+                }
+                Logged::Damage(error) => match (error.kind(), error.damaged()) {
+                    (ErrorKind::Corrupt | ErrorKind::Io, Some(range)) => {
+                        lost.push(range.clone());
+                        uncertain.extend(left.live.keys().cloned());
+                    }
+                    _ => return Err(error),
+                },
+            }
+            Ok(())
+        })?;
+        self.rewrite(&mut left)?;
+        left.loaded = true;
+        uncertain.retain(|key| left.live.contains_key(key));
+        *state = left;
+        Ok(Repaired { kept: state.live.len() as u64, uncertain: uncertain.len() as u64, lost })
+    }
+
+    /// Has the log say what is in memory, and nothing else.
+    fn rewrite(&self, state: &mut State) -> Result<()> {
         // Nobody appends while the lock is held, so that what is pending comes to its end.
         if let Some((ticket, _)) = state.pending.back() {
             ticket.wait(None)?;
             state.settle();
         }
-        self.purge(&mut state);
+        self.purge(state);
         let mut rest = state.live.iter().peekable();
         let batches = std::iter::from_fn(|| {
             let (mut batch, mut size) = (Vec::new(), 0);

@@ -19,6 +19,13 @@ use crate::sync::{Arc, Mutex, Notify, WaitKey, Waiter};
 /// and becomes as durable as was asked for. A ticket may be used from any thread and outlive topic and engine; after
 /// the engine is closed it tells what became of the append until then.
 ///
+/// # Wakers
+/// A task's [`Waker`](core::task::Waker) is called on the thread that has the news: one of the engine's, or one that
+/// closes the engine or ends the partition. It should do what executors' do, and only note that the task is ready.
+/// It may submit, poll, ask tickets and drop anything. It must not call what waits for the engine, which would wait
+/// for itself: blocking appends and reads, [`wait`](Ticket::wait), commits and changes of topics. While it runs, other
+/// appends of the shard are not acknowledged. A panic in it ends there.
+///
 /// ```
 /// # fn main() -> thalweg::Result<()> {
 /// # let dir = tempfile::tempdir().expect("a directory");

@@ -77,6 +77,12 @@ impl Running {
         &self.registered
     }
 
+    /// Whether this is one of its threads, which cannot wait for itself.
+    pub(crate) fn is_own(&self) -> bool {
+        let current = std::thread::current().id();
+        self.threads.iter().any(|thread| thread.thread().id() == current)
+    }
+
     /// Waits until all machines have closed, which they have been told to. Whether nothing is in flight any more: if
     /// not, the store's lock must not be given up by name.
     pub(crate) fn join(mut self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::{AtomicU64, Futex, Guard, Mutex, Ordering, fence, held};
+use super::{AtomicU64, Futex, Guard, Mutex, Ordering, callback, fence, held};
 
 /// Nobody waits. Also the value that wakes everybody.
 const NOBODY: u64 = u64::MAX;
@@ -26,7 +26,7 @@ impl Waiter {
     fn wake(self) {
         match self {
             Waiter::Thread(parker) => parker.unpark(),
-            Waiter::Task(waker) => waker.wake(),
+            Waiter::Task(waker) => callback(|| waker.wake()),
             Waiter::Entry(queue, token) => queue.notify(token),
         }
     }

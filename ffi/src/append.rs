@@ -134,7 +134,7 @@ struct Report {
 
 impl Report {
     /// Appends to memory, or answers that there is no room.
-    #[inline]
+    #[inline(always)]
     fn submit(
         self,
         object: &TopicObject,

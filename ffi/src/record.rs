@@ -48,7 +48,7 @@ impl thalweg_record {
     ///
     /// # Safety
     /// What it points to is readable for as long as `'a`.
-    #[inline]
+    #[inline(always)]
     unsafe fn bare<'a>(&self) -> Answer<Record<'a>> {
         if (self.flags & !THALWEG_RECORD_TIMESTAMP) | self.reserved != 0 {
             return Err(unknown());
@@ -95,7 +95,7 @@ fn unknown() -> Failure {
 ///
 /// # Safety
 /// What it points to is readable.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn with_record<T>(
     record: &thalweg_record,
     run: impl FnOnce(&[Record<'_>]) -> Answer<T>,

@@ -1,9 +1,9 @@
 //! A C program beside a Rust program that does the same.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thalweg::{AppendOptions, Durability, ErrorKind, Record, Start, Target as Goes, Topic};
-use thalweg_bench::{Bench, CCaller, Pair, Target, scratch};
+use thalweg_bench::{Bench, CCaller, Pair, Target, scratch, thread_time};
 
 use crate::store::Store;
 
@@ -41,10 +41,11 @@ fn walk(topic: &Topic) -> u64 {
     }
 }
 
+/// What the calling thread itself spends: neither sleep, nor what others do meanwhile.
 fn per_record(run: impl FnOnce()) -> f64 {
-    let start = Instant::now();
+    let start = thread_time();
     run();
-    start.elapsed().as_nanos() as f64 / RECORDS as f64
+    (thread_time() - start).as_nanos() as f64 / RECORDS as f64
 }
 
 /// Appends of 100 B, one and a hundred for each call.

@@ -10,6 +10,7 @@ use thalweg_c::{
     thalweg_topic_append, thalweg_topic_close, thalweg_topic_create, thalweg_topic_options, thalweg_topic_options_init,
 };
 
+#[allow(improper_ctypes, reason = "handles are passed on, and never looked into")]
 unsafe extern "C" {
     fn caller_append(topic: *mut thalweg_topic, records: *const thalweg_record, count: usize, calls: u64) -> i32;
     fn caller_walk(topic: *mut thalweg_topic, total: *mut u64) -> i32;

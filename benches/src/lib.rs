@@ -16,7 +16,7 @@ pub use bare::{BareFiles, Buffers, Prepared};
 pub use bench::{Bench, Pair, Settings, scratch};
 pub use busy::Busy;
 pub use c_caller::CCaller;
-pub use measure::Times;
+pub use measure::{Times, thread_time};
 pub use memory::{memcpy_crc, sum, walk};
 pub use row::{Row, Target};
 pub use sweep::{Shape, best_read, best_write};

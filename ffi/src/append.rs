@@ -84,13 +84,14 @@ impl From<Appended> for thalweg_appended {
 ///
 /// # Safety
 /// NULL, or readable as far as its size says.
-#[inline]
+#[inline(always)]
 unsafe fn read_options(options: *const thalweg_append_options) -> Answer<AppendOptions> {
-    match options.is_null() {
-        true => Ok(AppendOptions::default()),
+    let mut asked = AppendOptions::default();
+    if !options.is_null() {
         // SAFETY: as the caller says.
-        false => unsafe { read_given_options(options) },
+        asked = unsafe { read_given_options(options)? };
     }
+    Ok(asked)
 }
 
 #[cold]
@@ -134,14 +135,18 @@ struct Report {
 
 impl Report {
     /// Appends to memory, or answers that there is no room.
-    #[inline]
-    fn submit(
+    ///
+    /// # Safety
+    /// `place` is NULL or valid for writes.
+    #[inline(always)]
+    unsafe fn submit(
         self,
         object: &TopicObject,
         partition: u32,
         records: &[Record<'_>],
         options: AppendOptions,
-    ) -> Answer<thalweg_appended> {
+        place: *mut thalweg_appended,
+    ) -> Answer {
         let (target, options) = (target(partition, records), options.wait_for_memory(false));
         let appended = if self.queue.is_null() {
             object.topic.submit(target, records, options)?.appended()
@@ -149,7 +154,9 @@ impl Report {
             let queue = other(&QUEUES, self.queue)?;
             object.topic.submit_to(&queue, self.token, target, records, options)?
         };
-        Ok(appended.into())
+        // SAFETY: as the caller says.
+        unsafe { put(place, appended.into()) };
+        Ok(())
     }
 }
 
@@ -250,9 +257,9 @@ pub unsafe extern "C" fn thalweg_topic_submit(
             check(record, "record")?;
             check_optional(appended, "appended")?;
             let options = read_options(options)?;
-            let submit = |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options);
-            put(appended, with_record(&*record, submit)?);
-            Ok(())
+            let submit =
+                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options, appended);
+            with_record(&*record, submit)
         })
     }
 }
@@ -278,9 +285,9 @@ pub unsafe extern "C" fn thalweg_topic_submit_batch(
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
             let options = read_options(options)?;
-            let submit = |records: &[Record<'_>]| Report { queue, token }.submit(object, partition, records, options);
-            put(appended, with_records(records, count, submit)?);
-            Ok(())
+            let submit =
+                |records: &[Record<'_>]| Report { queue, token }.submit(object, partition, records, options, appended);
+            with_records(records, count, submit)
         })
     }
 }
@@ -307,9 +314,9 @@ pub unsafe extern "C" fn thalweg_topic_submit_parts(
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
             let options = read_options(options)?;
-            let submit = |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options);
-            put(appended, with_parts(record, parts, part_count, submit)?);
-            Ok(())
+            let submit =
+                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options, appended);
+            with_parts(record, parts, part_count, submit)
         })
     }
 }

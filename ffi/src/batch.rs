@@ -133,7 +133,7 @@ fn place(memory: *const u8, part: Option<&[u8]>) -> (u32, u32) {
 fn entries(batch: &Batch) -> Vec<thalweg_entry> {
     let memory = batch.bytes().as_ptr();
     let mut entries = Vec::with_capacity(batch.len());
-    for record in batch {
+    batch.iter().for_each(|record| {
         let (key_position, key_size) = place(memory, record.key);
         let (value_position, value_size) = place(memory, record.value);
         let mut entry = thalweg_entry {
@@ -154,7 +154,7 @@ fn entries(batch: &Batch) -> Vec<thalweg_entry> {
             entry.headers_position = place(memory, Some(headers)).0;
         }
         entries.push(entry);
-    }
+    });
     entries
 }
 

@@ -25,7 +25,7 @@ pub(crate) unsafe fn call(error: *mut thalweg_error, run: impl FnOnce() -> Answe
 ///
 /// # Safety
 /// `error` is NULL or valid for writes.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn call_on<H, T>(
     table: &'static Table<T>,
     handle: *mut H,

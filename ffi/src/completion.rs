@@ -137,7 +137,7 @@ pub unsafe extern "C" fn thalweg_completion_queue_poll(
         call_on(&QUEUES, queue, error, |queue| {
             check_room(completions, capacity, count)?;
             match take(queue, completions, capacity) {
-                0 => Err(Failure::new(WOULD_BLOCK, "no completion is there")),
+                0 => Err(Failure::bare(WOULD_BLOCK)),
                 taken => {
                     count.write(taken);
                     Ok(())
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn thalweg_completion_queue_wait(
                     break taken;
                 }
                 if !there {
-                    return Err(Failure::new(TIMED_OUT, "no append was acknowledged in time"));
+                    return Err(Failure::bare(TIMED_OUT));
                 }
             };
             count.write(taken);

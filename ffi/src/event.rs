@@ -180,7 +180,7 @@ pub unsafe extern "C" fn thalweg_events_poll(
         call_on(&EVENTS, events, error, |events| {
             let place = arguments::filled(event)?;
             let Some(next) = events.try_next() else {
-                return Err(Failure::new(WOULD_BLOCK, "no event is there"));
+                return Err(Failure::bare(WOULD_BLOCK));
             };
             place.put(&thalweg_event::from(&next));
             Ok(())

@@ -34,7 +34,9 @@ const FIRST_CHUNK: u32 = 64;
 const CHUNKS: usize = 19;
 const _: () = assert!((FIRST_CHUNK as u64 * ((1 << CHUNKS) - 1)) >= SLOTS_MAX as u64, "the chunks hold all slots");
 
-struct Slot<T> {
+struct Slot<T: 'static> {
+    table: &'static Table<T>,
+    number: u32,
     state: AtomicU64,
     /// The next free one, by number plus one.
     next: AtomicU32,
@@ -67,8 +69,8 @@ impl<T> Table<T> {
     }
 
     /// A handle for a value.
-    pub(crate) fn open<H>(&self, value: T) -> Answer<*mut H> {
-        let (number, slot) = self.vacant()?;
+    pub(crate) fn open<H>(&'static self, value: T) -> Answer<*mut H> {
+        let slot = self.vacant()?;
         // SAFETY: a vacant slot that was taken belongs to this thread until it is opened.
         unsafe {
             (*slot.process.get()).write(ForkGuard::new());
@@ -76,28 +78,28 @@ impl<T> Table<T> {
         }
         let state = slot.state.fetch_or(OPEN | OCCUPIED, Ordering::Release);
         let generation = state >> GENERATION_SHIFT;
-        Ok(((u64::from(self.kind) << KIND_SHIFT) | (u64::from(number) << SLOT_SHIFT) | generation) as *mut H)
+        Ok(((u64::from(self.kind) << KIND_SHIFT) | (u64::from(slot.number) << SLOT_SHIFT) | generation) as *mut H)
     }
 
     /// The value of a handle, for one call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get<H>(&'static self, handle: *mut H) -> Answer<Ref<T>> {
         let (found, state) = self.enter(handle as u64)?;
         if state & POISONED != 0 {
-            return Err(Failure::new(PANIC, "an earlier call has panicked inside; the handle can only be closed"));
+            return Err(poisoned());
         }
         Ok(found)
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter(&'static self, handle: u64) -> Answer<(Ref<T>, u64)> {
-        let (slot, number, generation) = self.find(handle)?;
+        let (slot, generation) = self.find(handle)?;
         let seen = slot.state.load(Ordering::Relaxed);
         if !is_open(seen, generation) {
             return Err(self.refused(seen, generation));
         }
         let state = slot.state.fetch_add(1, Ordering::Acquire);
-        let found = Ref { table: self, slot, number };
+        let found = Ref { slot };
         if !is_open(state, generation) {
             return Err(self.refused(state, generation));
         }
@@ -121,8 +123,8 @@ impl<T> Table<T> {
         Err(self.refused(state, generation))
     }
 
-    #[inline]
-    fn find(&self, handle: u64) -> Answer<(&'static Slot<T>, u32, u64)> {
+    #[inline(always)]
+    fn find(&self, handle: u64) -> Answer<(&'static Slot<T>, u64)> {
         let number = (handle >> SLOT_SHIFT) as u32 & (SLOTS_MAX - 1);
         let generation = handle & u64::from(u32::MAX);
         if handle >> KIND_SHIFT != u64::from(self.kind) || number >= self.made.load(Ordering::Acquire) {
@@ -134,18 +136,18 @@ impl<T> Table<T> {
             return Err(self.foreign(handle));
         }
         // SAFETY: a chunk that is there has all its slots, and stays for good.
-        Ok((unsafe { &*slots.add(at) }, number, generation))
+        Ok((unsafe { &*slots.add(at) }, generation))
     }
 
     /// A slot that nobody else has.
-    fn vacant(&self) -> Answer<(u32, &'static Slot<T>)> {
+    fn vacant(&'static self) -> Answer<&'static Slot<T>> {
         let mut free = self.free.load(Ordering::Acquire);
         while let Some(number) = (free as u32).checked_sub(1) {
             let slot = self.slot(number);
             let next = u64::from(slot.next.load(Ordering::Relaxed));
             let changed = ((free >> 32).wrapping_add(1) << 32) | next;
             match self.free.compare_exchange_weak(free, changed, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok((number, slot)),
+                Ok(_) => return Ok(slot),
                 Err(now) => free = now,
             }
         }
@@ -154,18 +156,21 @@ impl<T> Table<T> {
             (made < SLOTS_MAX).then_some(made + 1)
         });
         match grown {
-            Ok(number) => Ok((number, self.slot(number))),
+            Ok(number) => Ok(self.slot(number)),
             Err(_) => Err(Failure::new(NO_MEMORY, "16,777,216 handles of one kind are open")),
         }
     }
 
     /// Has the chunk that a slot is in made.
-    fn grow(&self, number: u32) {
-        let (chunk, _) = place(number);
+    fn grow(&'static self, number: u32) {
+        let (chunk, at) = place(number);
         if number >= SLOTS_MAX || !self.chunks[chunk].load(Ordering::Acquire).is_null() {
             return;
         }
-        let slots = (0..FIRST_CHUNK << chunk).map(|_| Slot {
+        let first = number - at as u32;
+        let slots = (0..FIRST_CHUNK << chunk).map(|nth| Slot {
+            table: self,
+            number: first + nth,
             state: AtomicU64::new(1 << GENERATION_SHIFT),
             next: AtomicU32::new(0),
             process: UnsafeCell::new(MaybeUninit::uninit()),
@@ -183,40 +188,6 @@ impl<T> Table<T> {
         let (chunk, at) = place(number);
         // SAFETY: the slot was made, so its chunk is there, and stays for good.
         unsafe { &*self.chunks[chunk].load(Ordering::Acquire).add(at) }
-    }
-
-    /// Gives a reference back, and with the last one of a closed handle its value.
-    #[inline]
-    fn leave(&self, slot: &'static Slot<T>, number: u32) {
-        let state = slot.state.fetch_sub(1, Ordering::AcqRel) - 1;
-        if state & (OPEN | OCCUPIED | REFERENCES) == OCCUPIED {
-            self.vacate(slot, number, state);
-        }
-    }
-
-    #[cold]
-    fn vacate(&self, slot: &'static Slot<T>, number: u32, state: u64) {
-        let generation = (state >> GENERATION_SHIFT) + 1;
-        let next = generation << GENERATION_SHIFT;
-        // Whoever comes in meanwhile, too late, leaves after it and does this.
-        if slot.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            return;
-        }
-        // SAFETY: the exchange was won once for this generation, whose value nobody can reach any more.
-        unsafe { (*slot.value.get()).assume_init_drop() };
-        // A slot whose generations are used up is never opened again.
-        if generation >= u64::from(u32::MAX) {
-            return;
-        }
-        let mut free = self.free.load(Ordering::Acquire);
-        loop {
-            slot.next.store(free as u32, Ordering::Relaxed);
-            let changed = ((free >> 32).wrapping_add(1) << 32) | u64::from(number + 1);
-            match self.free.compare_exchange_weak(free, changed, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return,
-                Err(now) => free = now,
-            }
-        }
     }
 
     #[cold]
@@ -237,6 +208,43 @@ impl<T> Table<T> {
     }
 }
 
+impl<T> Slot<T> {
+    /// Gives a reference back, and with the last one of a closed handle its value.
+    #[inline]
+    fn leave(&'static self) {
+        let state = self.state.fetch_sub(1, Ordering::AcqRel) - 1;
+        if state & (OPEN | OCCUPIED | REFERENCES) == OCCUPIED {
+            self.vacate(state);
+        }
+    }
+
+    #[cold]
+    fn vacate(&'static self, state: u64) {
+        let generation = (state >> GENERATION_SHIFT) + 1;
+        let next = generation << GENERATION_SHIFT;
+        // Whoever comes in meanwhile, too late, leaves after it and does this.
+        if self.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
+        // SAFETY: the exchange was won once for this generation, whose value nobody can reach any more.
+        unsafe { (*self.value.get()).assume_init_drop() };
+        // A slot whose generations are used up is never opened again.
+        if generation >= u64::from(u32::MAX) {
+            return;
+        }
+        let free = &self.table.free;
+        let mut first = free.load(Ordering::Acquire);
+        loop {
+            self.next.store(first as u32, Ordering::Relaxed);
+            let changed = ((first >> 32).wrapping_add(1) << 32) | u64::from(self.number + 1);
+            match free.compare_exchange_weak(first, changed, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+}
+
 /// The chunk of a slot, and its place there.
 #[inline]
 fn place(number: u32) -> (usize, usize) {
@@ -251,19 +259,22 @@ fn is_open(state: u64, generation: u64) -> bool {
 }
 
 #[cold]
+fn poisoned() -> Failure {
+    Failure::new(PANIC, "an earlier call has panicked inside; the handle can only be closed")
+}
+
+#[cold]
 fn forked() -> Failure {
     Failure::new(FORKED, "the handle belongs to the process that this one was forked from; open another store here")
 }
 
 /// The value of a handle during a call.
 pub(crate) struct Ref<T: 'static> {
-    table: &'static Table<T>,
     slot: &'static Slot<T>,
-    number: u32,
 }
 
 impl<T> Ref<T> {
-    #[inline]
+    #[inline(always)]
     fn of_this_process(self) -> Answer<Ref<T>> {
         // SAFETY: the slot is open and referenced, so its guard was written and stays.
         if unsafe { (*self.slot.process.get()).assume_init_ref() }.forked() {
@@ -294,7 +305,7 @@ impl<T> Deref for Ref<T> {
 impl<T> Drop for Ref<T> {
     #[inline]
     fn drop(&mut self) {
-        self.table.leave(self.slot, self.number);
+        self.slot.leave();
     }
 }
 

@@ -43,8 +43,8 @@ pub(crate) fn alone<T>(mutex: &Mutex<T>) -> Answer<MutexGuard<'_, T>> {
 /// The answer when nothing was there in the time given.
 pub(crate) fn nothing(timeout: Option<Duration>) -> Failure {
     match timeout {
-        Some(Duration::ZERO) => Failure::new(WOULD_BLOCK, "no record is there"),
-        _ => Failure::new(TIMED_OUT, "no record came in time"),
+        Some(Duration::ZERO) => Failure::bare(WOULD_BLOCK),
+        _ => Failure::bare(TIMED_OUT),
     }
 }
 

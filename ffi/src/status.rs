@@ -100,6 +100,11 @@ fn texts(status: i32) -> (&'static CStr, &'static CStr) {
     known.copied().unwrap_or((c"UNKNOWN", c"a status that this version does not know"))
 }
 
+/// A few words on what a status means.
+pub(crate) fn text(status: i32) -> &'static str {
+    texts(status).1.to_str().unwrap_or_default()
+}
+
 /// The name of a status without its prefix, such as "NOT_FOUND"; "UNKNOWN" for one that this version does not know.
 /// Static, ends with a zero byte.
 ///

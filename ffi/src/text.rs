@@ -27,7 +27,7 @@ impl thalweg_bytes {
     ///
     /// # Safety
     /// They are readable for as long as `'a`.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn read<'a>(self, limit: usize, name: &str) -> Answer<Option<&'a [u8]>> {
         if self.size > limit {
             return Err(too_large(name, self.size, limit));

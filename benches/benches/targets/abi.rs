@@ -1,16 +1,16 @@
 //! A C program beside a Rust program that does the same.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thalweg::{AppendOptions, Durability, ErrorKind, Record, Start, Target as Goes, Topic};
-use thalweg_bench::{Bench, CCaller, Pair, Target, scratch};
+use thalweg_bench::{Bench, CCaller, Pair, Target, scratch, thread_time};
 
 use crate::store::Store;
 
 /// Records of one round: few enough for the appenders' part of the memory.
 const RECORDS: u64 = 100_000;
 
-/// As [`caller_append`](../../c/caller.c) does.
+/// As `caller_append` does.
 fn append(topic: &Topic, value: &[u8], batch: usize, calls: u64) {
     let records = vec![Record::new(value); batch];
     let options = AppendOptions::default().wait_for_memory(false);
@@ -41,10 +41,11 @@ fn walk(topic: &Topic) -> u64 {
     }
 }
 
+/// What the calling thread itself spends: neither sleep, nor what others do meanwhile.
 fn per_record(run: impl FnOnce()) -> f64 {
-    let start = Instant::now();
+    let start = thread_time();
     run();
-    start.elapsed().as_nanos() as f64 / RECORDS as f64
+    (thread_time() - start).as_nanos() as f64 / RECORDS as f64
 }
 
 /// Appends of 100 B, one and a hundred for each call.
@@ -106,7 +107,7 @@ pub(crate) fn walks(bench: &mut Bench) {
         target: Target::AtMostMore(5.0),
         payload: value.len(),
     };
-    let rust = || per_record(|| drop(std::hint::black_box(walk(&topic))));
-    let ours = || per_record(|| drop(std::hint::black_box(c.walk())));
+    let rust = || per_record(|| assert_ne!(std::hint::black_box(walk(&topic)), 0));
+    let ours = || per_record(|| assert_ne!(std::hint::black_box(c.walk()), 0));
     bench.pair(pair, rust, ours, || (0.0, 0.0));
 }

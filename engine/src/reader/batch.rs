@@ -163,6 +163,20 @@ impl<'a> Iterator for Records<'a> {
             self.advance()?;
         }
     }
+
+    /// Frame by frame, so that the walk through one is a loop of its own.
+    #[inline]
+    fn fold<B, F: FnMut(B, RecordView<'a>) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut folded = init;
+        loop {
+            if let Some(frame) = self.frame.take() {
+                folded = frame.fold(folded, &mut f);
+            }
+            if self.advance().is_none() {
+                return folded;
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Records<'_> {

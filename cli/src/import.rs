@@ -47,6 +47,8 @@ struct Report {
 
 pub(crate) fn run(global: &Global, args: &Import, output: &mut Output) -> Result<(), Failure> {
     let column = args.key_column.as_deref().map(Column::parse).transpose().map_err(Failure::Usage)?;
+    // Before a store is made for it.
+    options(args).check(&args.topic)?;
     let mut fields = Fields::new(args.delimiter);
     let mut sources = Sources::look_at(&args.files, column.as_ref(), &mut fields)?;
     let engine = store::open(global, Missing::Create)?;
@@ -102,12 +104,16 @@ impl Report {
     }
 }
 
+/// What a new topic is made with.
+fn options(args: &Import) -> TopicOptions {
+    TopicOptions::default().partitions(args.partitions.unwrap_or(1))
+}
+
 /// The topic, created if it is missing.
 fn open_topic(engine: &Engine, args: &Import) -> Result<Topic, Failure> {
     let topic = match engine.topic(&args.topic) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let options = TopicOptions::default().partitions(args.partitions.unwrap_or(1));
-            return Ok(engine.create_topic(&args.topic, options)?);
+            return Ok(engine.create_topic(&args.topic, options(args))?);
         }
         found => found?,
     };

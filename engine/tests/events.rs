@@ -157,8 +157,7 @@ fn a_crash_is_told_with_the_tails_that_it_left() {
 #[test]
 fn memory_has_no_direct_io_and_the_fallback_is_told() {
     let Ok(dir) = tempfile::tempdir_in("/dev/shm") else {
-        eprintln!("skipped: there is no /dev/shm here");
-        return;
+        return common::skip("there is no /dev/shm here");
     };
     let engine = open(dir.path(), Runtime::Auto);
     let reason = engine.info().direct_io_reason;

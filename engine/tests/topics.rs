@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::{LONG, append, open, options, topic, values};
-use thalweg::{Durability, Engine, ErrorKind, Options, Record, Start, Target, TopicOptions};
+use thalweg::{ConsumerOptions, Durability, Engine, ErrorKind, Options, Record, Start, Target, TopicOptions};
 
 fn files(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -173,6 +173,37 @@ for_each_runtime! {
         assert!(info.recovery.clean);
     }
 
+    /// A handle that outlived its engine kept segments and directories open, so that nothing could be unmounted.
+    fn what_outlives_its_engine_holds_no_descriptor(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let held = || -> Vec<PathBuf> {
+            let links = std::fs::read_dir("/proc/self/fd").expect("the descriptors");
+            let paths = links.filter_map(|link| std::fs::read_link(link.expect("an entry").path()).ok());
+            paths.filter(|path| path.starts_with(dir.path())).collect()
+        };
+        for _ in 0..2 {
+            let engine = open(dir.path(), runtime);
+            let t = engine.topic("t").unwrap_or_else(|_| topic(&engine, 2));
+            t.append(&Record::new("x")).expect("appended");
+            let batch = t.read(0, 0, 1).expect("read");
+            let mut reader = t.reader(0, Start::Earliest).expect("a reader");
+            let mut consumer = engine.consumer(ConsumerOptions::default().name("c")).expect("made");
+            consumer.subscribe(&t).expect("subscribed");
+            consumer.poll(1 << 20, None).expect("polled");
+            consumer.commit().expect("committed");
+            let values = engine.key_values(&t).expect("there");
+            values.put(b"k", b"v").expect("put");
+            assert!(!held().is_empty());
+            engine.close().expect("closed");
+            assert_eq!(held(), Vec::<PathBuf>::new());
+            assert_eq!(reader.next(1, None).expect_err("closed").kind(), ErrorKind::Closed);
+            assert_eq!(t.append(&Record::new("y")).expect_err("closed").kind(), ErrorKind::Closed);
+            assert_eq!(values.put(b"k", b"w").expect_err("closed").kind(), ErrorKind::Closed);
+            drop((batch, consumer));
+            assert_eq!(held(), Vec::<PathBuf>::new());
+        }
+    }
+
     fn batches_outlive_topic_and_engine(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = open(dir.path(), runtime);
@@ -218,6 +249,7 @@ fn a_missing_store_is_made_only_if_asked_for() {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }
     assert!(!dir.path().join("missing").exists());
+    assert_eq!(files(dir.path()), Vec::<String>::new(), "not even a lock");
     Engine::open(dir.path().join("missing"), Options::default()).expect("made");
     Engine::open(dir.path().join("missing"), Options::default().create(false)).expect("found");
 }

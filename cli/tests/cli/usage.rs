@@ -58,6 +58,22 @@ fn values_out_of_range_are_2_and_name_the_range() {
     let ran = bench.run(&["import", "-", "--topic", "t", "--partitions", "65537"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("allowed are 1 to 65536"), "{}", ran.err);
+    assert!(!bench.store().exists(), "a store was made for none of them");
+}
+
+/// The opening thread was ended by the signal of its first write beyond the limit.
+#[test]
+fn a_limit_on_file_sizes_is_an_error_and_no_signal() {
+    let bench = Bench::new();
+    bench.import("t", b"a\n");
+    for blocks in [0, 1, 2] {
+        let ran = bench.limited(blocks, &["verify"]);
+        assert!(ran.code == 0 || ran.err.contains("File too large"), "{blocks}: {} {}", ran.code, ran.err);
+        let ran = bench.limited(blocks, &["topic", "delete", "t"]);
+        assert_eq!(ran.code, 1, "{blocks}: {}", ran.err);
+        assert!(ran.err.contains("File too large"), "{blocks}: {}", ran.err);
+    }
+    assert_eq!(bench.consume("t"), b"a\n");
 }
 
 #[test]
@@ -96,6 +112,14 @@ fn only_import_creates_a_store() {
         assert!(ran.err.starts_with("thalweg: ") && ran.err.contains("store"), "{args:?}: {}", ran.err);
         assert!(!bench.store().exists(), "{args:?}");
     }
+    std::fs::create_dir(bench.store()).expect("a directory");
+    std::fs::write(bench.store().join("notes.txt"), b"mine").expect("written");
+    for args in commands {
+        assert_eq!(bench.run(args).code, 1, "{args:?}");
+    }
+    let names: Vec<_> = std::fs::read_dir(bench.store()).expect("listed").collect();
+    assert_eq!(names.len(), 1, "nothing is left in a directory that is no store: {names:?}");
+    std::fs::remove_dir_all(bench.store()).expect("removed");
     std::fs::write(bench.store(), b"a file").expect("written");
     assert_eq!(bench.run(&["info"]).code, 1);
     assert_eq!(bench.run(&["import", "-", "--topic", "t"]).code, 1);

@@ -27,7 +27,7 @@ use crate::segment::{Chain, Prefix, Segment};
 use crate::shard::{Keep, Message, Shard, ShardConfig, ShardHandle};
 use crate::sync::Mutex;
 use crate::tail::{Tail, TailStart};
-use crate::topic::{Common, Metadata, Topic, TopicDescription, TopicOptions, TopicState, Totals, name};
+use crate::topic::{Common, Metadata, Topic, TopicDescription, TopicOptions, TopicState, Totals};
 
 /// Operations of one shard in flight at once.
 const DEPTH: usize = 64;
@@ -113,10 +113,8 @@ impl Core {
             store.commit(&[Edit::DurableReason { reason }])?;
             store
         } else {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "the directory holds no store, and the options say not to create one",
-            ));
+            foreign::check_not_lost(&*disk)?;
+            return Err(no_store());
         };
         tell(store.image().durable);
         let damaged_copies = store.damaged().to_vec();
@@ -204,8 +202,7 @@ impl Core {
 
     pub(crate) fn create_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
         self.common.gate.check_change()?;
-        name::check(name)?;
-        options.check()?;
+        options.check(name)?;
         let durability = options.durability.unwrap_or(self.default_durability);
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         if topics.contains_key(name) {
@@ -325,6 +322,11 @@ impl Core {
         let message = format!("topic {:?} is of another engine", topic.name());
         Err(Error::new(ErrorKind::InvalidArgument, message))
     }
+}
+
+/// The answer where there is none, and none is to be made.
+pub(super) fn no_store() -> Error {
+    Error::new(ErrorKind::NotFound, "the directory holds no store, and the options say not to create one")
 }
 
 fn not_found(name: &str) -> Error {

@@ -188,7 +188,8 @@ impl Engine {
 
     /// Makes everything that was appended durable, ends the threads, and marks the store as cleanly closed. Waits for
     /// the device. Calls on topics and readers answer [`Closed`](crate::ErrorKind::Closed) from then on; batches stay
-    /// valid, and so do tickets, which tell what became of their appends. Closing it again does nothing.
+    /// valid, and so do tickets, which tell what became of their appends. Nothing of the store is held open any more.
+    /// Closing it again does nothing.
     ///
     /// # Errors
     /// If something could not be written: it is not lost that was acknowledged, and the next open recovers.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::core::{Core, Ground, Opened, budget, shards_for};
+use super::core::{Core, Ground, Opened, budget, no_store, shards_for};
 use super::info::Info;
 use super::options::{Options, Runtime};
 use crate::error::{Error, ErrorKind, Result};
@@ -11,10 +11,10 @@ use crate::events::{EventKind, Fallback};
 use crate::gate::Gate;
 use crate::ids::DurablePrimitive;
 use crate::io::fork::ForkGuard;
-use crate::io::lock::StoreLock;
+use crate::io::lock::{self, StoreLock};
 use crate::io::os::{OsDisk, OsEnvironment, open_files_default, open_files_limit};
 use crate::io::{Disk, Environment, ReadOnlyDisk};
-use crate::manifest::{MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse, foreign};
+use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse, foreign};
 use crate::runtime::{Choice, DeviceMemory, Doorbell, Helper, RegisteredMemory, Running, Settings, Thread, start};
 use crate::topic::Metadata;
 
@@ -66,6 +66,9 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
     if options.create && !options.read_only {
         // Before the lock's file is made, too.
         foreign::check(&*disk).map_err(|e| e.context(path.display()))?;
+    }
+    if !options.create && !options.read_only {
+        check_begun(&disk).map_err(|e| e.context(path.display()))?;
     }
     let lock = match options.read_only {
         true => StoreLock::acquire_shared(&disk, options.lock_timeout)?,
@@ -122,6 +125,16 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
     };
     host.tell(&core, options);
     Ok((core, host))
+}
+
+/// Refuses a directory in which no store has been begun: not even the lock's file is made there.
+fn check_begun(disk: &OsDisk) -> Result<()> {
+    let names = disk.list("").map_err(|e| Error::os("listing the store's directory", &e))?;
+    if names.iter().any(|name| name == lock::NAME) || ManifestStore::exists(disk)? {
+        return Ok(());
+    }
+    foreign::check_not_lost(disk)?;
+    Err(no_store())
 }
 
 impl Host {
@@ -211,12 +224,12 @@ impl Host {
         core.begin_close();
         let read_only = self.read_only;
         if threads.running.is_own() {
-            let core = Arc::clone(core);
-            close_behind(threads, move |threads| finish(&core, threads, read_only));
+            let (core, disk) = (Arc::clone(core), Arc::clone(&self.disk));
+            close_behind(threads, move |threads| finish(&core, &disk, threads, read_only));
             let message = "a thread of the engine cannot wait for its own end; the close goes on behind it";
             return Err(Error::new(ErrorKind::WouldBlock, message));
         }
-        finish(core, threads, self.read_only)
+        finish(core, &self.disk, threads, read_only)
     }
 }
 
@@ -235,13 +248,15 @@ fn close_behind(threads: Threads, finish: impl FnOnce(Threads) -> Result<()> + S
     }
 }
 
-/// Waits for the threads, marks the store as clean if it is, and gives the lock up.
-fn finish(core: &Core, threads: Threads, read_only: bool) -> Result<()> {
+/// Waits for the threads, marks the store as clean if it is, and gives files and lock up.
+fn finish(core: &Core, disk: &OsDisk, threads: Threads, read_only: bool) -> Result<()> {
     let Threads { running, helper, lock } = threads;
     let idle = running.join();
     core.finish_close();
     let closed = helper.call(MetaRequest { ticket: 0, order: MetaOrder::CloseClean }).and_then(|done| done.result);
     helper.end();
+    // Handles that live on keep their segments, but none of them open.
+    disk.close();
     if idle {
         lock.release();
     } else {

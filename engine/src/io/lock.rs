@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::fork::{GuardedFd, StoreClaim};
 use super::os::{OsDisk, check, check_size};
+use super::signal::FileSizeShield;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) const NAME: &str = "LOCK";
@@ -148,6 +149,7 @@ fn still_named(disk: &OsDisk, store: (u64, u64)) -> bool {
 /// Leaves this process's number for whoever is refused. Failing to is no reason not to open.
 fn write_holder(fd: RawFd) {
     let text = format!("{:<width$}\n", std::process::id(), width = RECORD_SIZE - 1);
+    let _shield = FileSizeShield::new();
     // SAFETY: pointer and length are those of a live string.
     unsafe { libc::pwrite64(fd, text.as_ptr().cast(), text.len(), 0) };
 }

@@ -2,7 +2,7 @@
 
 mod describe;
 mod dump;
-pub(crate) mod name;
+mod name;
 mod options;
 mod slots;
 mod state;

@@ -39,7 +39,13 @@ impl TopicOptions {
         self
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses a name and options that [`Engine::create_topic`](crate::Engine::create_topic) would refuse in any store.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is not 1 to 249 of `[A-Za-z0-9._-]`, or is `.` or
+    /// `..`, and for a number of partitions outside its range.
+    pub fn check(&self, name: &str) -> Result<()> {
+        super::name::check(name)?;
         check_partitions(self.partitions)
     }
 }
@@ -60,7 +66,7 @@ mod tests {
     #[test]
     fn partitions_at_their_limits() {
         for (partitions, fits) in [(0, false), (1, true), (65_536, true), (65_537, false)] {
-            let result = TopicOptions::default().partitions(partitions).check();
+            let result = TopicOptions::default().partitions(partitions).check("t");
             assert_eq!(result.is_ok(), fits, "{partitions}");
             if let Err(error) = result {
                 assert!(error.message().contains(&format!("partitions is {partitions}; allowed are 1 to 65536")));

@@ -99,7 +99,8 @@ pub(super) struct Place {
 
 /// The descriptors of one store.
 pub(super) struct Descriptors {
-    root: Arc<Root>,
+    /// None once the store is closed.
+    root: Mutex<Option<Arc<Root>>>,
     most: AtomicUsize,
     /// Places that are open, the one that was opened or looked at longest ago first.
     places: Mutex<VecDeque<Weak<Place>>>,
@@ -123,7 +124,8 @@ fn identity(fd: RawFd) -> io::Result<(u64, u64)> {
 impl Descriptors {
     pub(super) fn new(root: Arc<Root>) -> Descriptors {
         let most = AtomicUsize::new(open_files_default() as usize);
-        let descriptors = Descriptors { root, most, places: Mutex::default(), spare: Mutex::new(None) };
+        let descriptors =
+            Descriptors { root: Mutex::new(Some(root)), most, places: Mutex::default(), spare: Mutex::new(None) };
         descriptors.keep_spare();
         descriptors
     }
@@ -141,7 +143,8 @@ impl Descriptors {
     /// Opens a path. When the process or the system has no descriptor left, one of a segment file gives way, then the
     /// spare one.
     pub(super) fn open(&self, path: &str, flags: i32, mode: u32) -> io::Result<OwnedFd> {
-        let open = || self.root.open_at(path, flags, mode);
+        let root = self.root()?;
+        let open = || root.open_at(path, flags, mode);
         let mut result = open();
         let none_left = |result: &io::Result<OwnedFd>| result.as_ref().is_err_and(|e| no_descriptor(e.raw_os_error()));
         if none_left(&result) && self.give_way(0) {
@@ -159,10 +162,26 @@ impl Descriptors {
         result
     }
 
+    fn root(&self) -> io::Result<Arc<Root>> {
+        lock(&self.root).clone().ok_or_else(|| io::Error::other("the store is closed"))
+    }
+
+    /// Closes all descriptors but those in use, and opens none any more.
+    pub(super) fn close(&self) {
+        let root = lock(&self.root).take();
+        let places = std::mem::take(&mut *lock(&self.places));
+        for place in places.iter().filter_map(Weak::upgrade) {
+            drop(lock(&place.open).take());
+        }
+        drop((root, lock(&self.spare).take()));
+    }
+
     fn keep_spare(&self) {
         let mut spare = lock(&self.spare);
-        if spare.is_none() {
-            *spare = self.root.open_at("", libc::O_PATH | libc::O_DIRECTORY, 0).ok();
+        if spare.is_none()
+            && let Ok(root) = self.root()
+        {
+            *spare = root.open_at("", libc::O_PATH | libc::O_DIRECTORY, 0).ok();
         }
     }
 

@@ -128,6 +128,11 @@ impl OsDisk {
         self.descriptors.set_most(most);
     }
 
+    /// Closes the files that are one of many, also those that somebody still has. They cannot be opened again.
+    pub(crate) fn close(&self) {
+        self.descriptors.close();
+    }
+
     /// Opens a file, and says by which flags it could be opened again and whether it goes past the page cache.
     fn open_raw(&self, path: &str, mode: OpenMode) -> io::Result<(OwnedFd, i32, bool)> {
         let (fd, flags) = match mode {
@@ -157,8 +162,14 @@ fn mode_of(fd: RawFd) -> io::Result<u32> {
 /// Makes the store's own directory, and makes its name durable.
 fn make_store(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    std::fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(DIRECTORY_MODE))?;
+    match std::fs::DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        // Another opener was faster; whether it got as far as the parent is not known.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+        made => {
+            made?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(DIRECTORY_MODE))?;
+        }
+    }
     let above = match path.parent() {
         Some(above) if !above.as_os_str().is_empty() => above,
         _ => Path::new("."),

@@ -125,6 +125,23 @@ fn a_store_that_others_may_write_is_refused() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
+/// One of them found no directory, and was told that it exists when it made it.
+#[test]
+fn many_make_the_same_store_at_once() {
+    for _ in 0..100 {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (path, begin) = (directory.path().join("store"), std::sync::Barrier::new(4));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    begin.wait();
+                    OsDisk::open(&path, true, false).map(drop).expect("made here or there")
+                });
+            }
+        });
+    }
+}
+
 /// Transfers of every alignment, on a file system with direct I/O and on one in memory.
 #[test]
 fn transfers_of_any_memory() {

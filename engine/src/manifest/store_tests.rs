@@ -429,3 +429,85 @@ fn a_generation_that_ended_does_not_begin_again() {
     image.snapshot().iter().for_each(|edit| again.apply(edit).expect("a snapshot fits"));
     assert!(again == image);
 }
+
+/// Sizes of the log files, which is the space that they have.
+fn log_sizes(disk: &MemoryDisk) -> Vec<usize> {
+    let logs = disk.paths().into_iter().filter(|name| names::parse_log(name).is_some());
+    let mut sizes = Vec::new();
+    for log in logs {
+        disk.edit(&log, |bytes| sizes.push(bytes.len()));
+    }
+    sizes
+}
+
+/// No file gets more space than it has.
+fn fill(disk: &MemoryDisk) {
+    disk.hook(|op, _| matches!(op, "create" | "reserve").then_some(libc::ENOSPC));
+}
+
+#[test]
+fn room_is_made_in_both_logs_where_there_is_space() {
+    let disk = MemoryDisk::new();
+    let mut store = create(&disk).expect("an empty disk");
+    let before = log_sizes(&disk);
+    store.make_room(1024).expect("there is room");
+    assert_eq!(log_sizes(&disk), before, "what fits needs no more");
+    store.make_room(1 << 20).expect("there is space");
+    let sizes = log_sizes(&disk);
+    assert_eq!(sizes.len(), 2);
+    assert!(sizes.iter().all(|size| *size >= before[0] + (1 << 20)), "{sizes:?}");
+    // What it was made for fits without any more space, and so does a rewrite of it.
+    fill(&disk);
+    let many: Vec<Edit> = (1..8_000).map(topic).collect();
+    store.commit(&many).expect("there is room");
+    let changes = (8_000..8_100).flat_map(|n| [topic(n), Edit::TopicDeleted { id: TopicId(n) }]);
+    changes.for_each(|edit| store.commit(&[edit]).expect("there is room"));
+    assert_eq!(log_sizes(&disk), sizes);
+    assert!(load(&disk).expect("a store").image() == store.image());
+}
+
+/// What only grows the store is refused while what an open and a deletion need is there, however often it comes.
+#[test]
+fn what_only_grows_the_store_leaves_room_for_what_frees_space() {
+    let disk = MemoryDisk::new();
+    let mut store = create(&disk).expect("an empty disk");
+    store.commit(&[topic(1)]).expect("commit");
+    fill(&disk);
+    let sizes = log_sizes(&disk);
+    let mut number = 1;
+    let refused = loop {
+        number += 1;
+        assert!(number < 20_000, "it is refused at some time");
+        if let Err(error) = store.make_room(2048) {
+            break error;
+        }
+        let segments = activated(number, 0, u64::from(number));
+        store.commit(&[topic(number), segments]).expect("what has room is not refused");
+    };
+    assert_eq!(refused.kind(), ErrorKind::NoSpace);
+    assert!(number > 500, "{number} topics fit");
+    // Opens that find every segment without an end, again and again.
+    for set in 1..200 {
+        let mut loaded = load(&disk).expect("a store");
+        assert!(loaded.image() == store.image());
+        let seal = |n: u32| Edit::SegmentSealed {
+            generation: Generation(u64::from(n)),
+            partition: partition(n),
+            end_position: 8192,
+            end_offset: 10,
+            end_time: 9,
+            footer_size: 4096,
+        };
+        let mut edits: Vec<Edit> = if set == 1 { (2..number).map(seal).collect() } else { Vec::new() };
+        edits.extend([Edit::JournalSet { set, shards: 2 }, Edit::Clean(false)]);
+        loaded.commit(&edits).unwrap_or_else(|error| panic!("open {set}: {error}"));
+        assert_eq!(loaded.make_room(2048).expect_err("it is still full").kind(), ErrorKind::NoSpace);
+        store = loaded;
+    }
+    for n in 2..number {
+        store.commit(&[Edit::TopicDeleted { id: TopicId(n) }]).expect("deleting works without space");
+    }
+    store.make_room(2048).expect("there is room again");
+    assert_eq!(log_sizes(&disk), sizes, "and none of it took any more");
+    assert!(load(&disk).expect("a store").image() == store.image());
+}

@@ -15,7 +15,7 @@ mod settle;
 pub(crate) mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use journal::DamagedJournal;
 

@@ -204,7 +204,7 @@ fn a_file_without_a_header_is_damage_if_a_later_one_says_that_it_was_durable() {
 }
 
 #[test]
-fn a_file_ending_exactly_is_no_failure() {
+pub(super) fn a_file_ending_exactly_is_no_failure() {
     let mut world = World::new();
     let mut journal = world.journal(0, 1, 1);
     while journal.position < OPTIONS.journal_file_size {
@@ -301,7 +301,7 @@ fn a_copy_in_the_place_of_a_file_is_not_passed_over() {
 }
 
 #[test]
-fn a_write_of_another_number_does_not_count() {
+pub(super) fn a_write_of_another_number_does_not_count() {
     let mut world = World::new();
     let mut journal = world.journal(0, 1, 1);
     journal.write(&[], &[], 0);
@@ -313,7 +313,7 @@ fn a_write_of_another_number_does_not_count() {
 }
 
 #[test]
-fn what_lies_below_the_checkpoint_is_not_needed() {
+pub(super) fn what_lies_below_the_checkpoint_is_not_needed() {
     let mut world = World::new();
     let mut seg = world.segment(1, 0);
     let mut journal = world.journal(0, 1, 1);
@@ -413,7 +413,7 @@ fn ranges_below_the_log_start_are_what_later_ones_stand_on() {
 }
 
 #[test]
-fn a_generation_that_the_manifest_should_know_is_damage() {
+pub(super) fn a_generation_that_the_manifest_should_know_is_damage() {
     let mut world = World::new();
     let mut known = world.segment(1, 0);
     known.append_many(1);

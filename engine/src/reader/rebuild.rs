@@ -37,7 +37,7 @@ impl Window<'_> {
 }
 
 /// Reads as much of `into` as the file has.
-fn read_all(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<usize> {
+pub(super) fn read_all(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while done < into.len() {
         match file.read_at(position + done as u64, &mut into[done..]) {

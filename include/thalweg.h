@@ -242,6 +242,12 @@
 #define THALWEG_ENGINE_TRUST_SHARED_DIRECTORY 8
 
 /**
+ * Engine option: a store opens without files of its journal that are missing or cut short, and without the acknowledged
+ * records that only they held.
+ */
+#define THALWEG_ENGINE_GIVE_UP_JOURNAL 16
+
+/**
  * Record flag: timestamp is set. Without it the record has the time at which it is appended.
  */
 #define THALWEG_RECORD_TIMESTAMP 1
@@ -391,6 +397,11 @@
  * Event: the engine has ended. clean: the next open recovers nothing. The last one.
  */
 #define THALWEG_EVENT_CLOSED 9
+
+/**
+ * Event: one of two copies of what the store consists of is damaged; the other one is used, and nothing is lost.
+ */
+#define THALWEG_EVENT_DAMAGED_COPY 10
 
 /**
  * Records that were read, in order, in memory that is shared with the engine. Release it with thalweg_batch_release.
@@ -596,9 +607,13 @@ typedef struct thalweg_info {
    */
   uint64_t recovered_unavailable;
   /**
-   * Journals in which durable writes cannot be read.
+   * Journals in which durable writes cannot be read, or that were given up.
    */
   uint64_t recovered_damaged_journals;
+  /**
+   * Places of the manifest that cannot be read; the second copy of each was used.
+   */
+  uint64_t recovered_damaged_copies;
 } thalweg_info;
 
 /**
@@ -712,6 +727,32 @@ typedef struct thalweg_partition_info {
    */
   char why[256];
 } thalweg_partition_info;
+
+/**
+ * What was left of damaged positions or key-values. Set size, or all to zero and size, before the call.
+ */
+typedef struct thalweg_repaired {
+  /**
+   * sizeof(thalweg_repaired).
+   */
+  uint32_t size;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Entries that are there now.
+   */
+  uint64_t kept;
+  /**
+   * How many of them may be older than what was acknowledged last, or may have been deleted since.
+   */
+  uint64_t uncertain;
+  /**
+   * Changes that were lost; all ones if nobody knows how many.
+   */
+  uint64_t lost;
+} thalweg_repaired;
 
 /**
  * How an append behaves. Make it ready with thalweg_append_options_init; what stays 0 is as by default.
@@ -1303,6 +1344,10 @@ typedef struct thalweg_verify_report {
    * Partitions that the device did not let be read to their end when the store was opened.
    */
   uint64_t unavailable;
+  /**
+   * Headers and footers of segments that are damaged. No record is lost by that: it is a copy less of what they say.
+   */
+  uint64_t damaged_copies;
 } thalweg_verify_report;
 
 #ifdef __cplusplus
@@ -1377,7 +1422,7 @@ void thalweg_engine_options_init(struct thalweg_engine_options *options, size_t 
  * Blocks: recovery reads the device. Any thread. Errors: INVALID_ARGUMENT for an option outside its range; UNSUPPORTED
  * for options of a later version, a store of a later version, or a runtime that this system lacks; ALREADY_OPEN with the
  * holder's process number where it is known; NOT_FOUND if there is no store and none is to be made; PERMISSION_DENIED;
- * CORRUPT if the manifest cannot be read; NO_SPACE; IO. Since 0.1.
+ * CORRUPT if the manifest cannot be read or a file of the journal is missing; NO_SPACE; IO. Since 0.1.
  */
 thalweg_status thalweg_engine_open(const char *path,
                                    const struct thalweg_engine_options *options,
@@ -1587,6 +1632,27 @@ thalweg_status thalweg_topic_truncate_after(struct thalweg_topic *topic,
                                             uint32_t partition,
                                             uint64_t offset,
                                             struct thalweg_error *error);
+
+/**
+ * Where damage on the device keeps the positions of all consumers from being read (CORRUPT): goes on with those that can
+ * be read. What is lost leaves the position before it, so that a consumer may read records again. Durable when it
+ * returns, all or nothing. Without damage it only rewrites the log.
+ *
+ * Blocks: reads and writes the device. Any thread. Errors: those of thalweg_topic_append; INVALID_ARGUMENT; CLOSED,
+ * FORKED. Since 0.1.
+ */
+thalweg_status thalweg_position_repair(struct thalweg_engine *engine,
+                                       struct thalweg_repaired *repaired,
+                                       struct thalweg_error *error);
+
+/**
+ * As thalweg_position_repair, for the key-values of all topics.
+ *
+ * Blocks: reads and writes the device. Any thread. Errors: as thalweg_position_repair. Since 0.1.
+ */
+thalweg_status thalweg_key_values_repair(struct thalweg_engine *engine,
+                                         struct thalweg_repaired *repaired,
+                                         struct thalweg_error *error);
 
 /**
  * Makes options ready: all as by default. size is sizeof(thalweg_append_options). NULL is allowed.

@@ -701,6 +701,21 @@ public:
             failure.check(thalweg_engine_metrics_prometheus(raw_, buffer, capacity, size, failure));
         });
     }
+    // Where damage keeps all positions, or all key-values, from being read: goes on with those that can be.
+    thalweg_repaired repair_positions() {
+        thalweg_repaired repaired;
+        repaired.size = sizeof repaired;
+        detail::failure failure;
+        failure.check(thalweg_position_repair(raw_, &repaired, failure));
+        return repaired;
+    }
+    thalweg_repaired repair_key_values() {
+        thalweg_repaired repaired;
+        repaired.size = sizeof repaired;
+        detail::failure failure;
+        failure.check(thalweg_key_values_repair(raw_, &repaired, failure));
+        return repaired;
+    }
     // The report, and the damaged ranges, of which at most `most` are told.
     std::pair<thalweg_verify_report, std::vector<thalweg_damaged_range>> verify(std::size_t most = 1024) const {
         detail::failure failure;

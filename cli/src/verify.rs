@@ -16,6 +16,7 @@ struct Report {
     batches: u64,
     records: u64,
     bytes: u64,
+    damaged_copies: Vec<String>,
     damaged: Vec<Range>,
     unavailable: Vec<String>,
 }
@@ -33,7 +34,7 @@ pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let engine = store::open(global, Missing::Refuse)?;
     let report = engine.verify(|_| {})?;
     output.report(&Report::from(&report), |_| text(&report))?;
-    if report.damaged.is_empty() && report.unavailable.is_empty() {
+    if report.damaged.is_empty() && report.damaged_copies.is_empty() && report.unavailable.is_empty() {
         return Ok(());
     }
     output.flush()?;
@@ -43,11 +44,15 @@ pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
 fn text(report: &VerifyReport) -> String {
     let mut text: String = report.damaged.iter().map(|range| format!("damaged: {range}\n")).collect();
     text.extend(report.unavailable.iter().map(|partition| format!("not read to its end: {partition}\n")));
-    let found = match report.damaged.len() {
-        0 => "no damage".into(),
-        1 => "1 damaged range".into(),
-        n => format!("{n} damaged ranges"),
+    text.extend(report.damaged_copies.iter().map(|copy| format!("damaged copy, no record is lost: {copy}\n")));
+    let some = |count: usize, one: &str, more: &str| match count {
+        0 => None,
+        1 => Some(format!("1 damaged {one}")),
+        n => Some(format!("{n} damaged {more}")),
     };
+    let found = [some(report.damaged.len(), "range", "ranges"), some(report.damaged_copies.len(), "copy", "copies")];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    let found = if found.is_empty() { "no damage".into() } else { found.join(", ") };
     text.push_str(&format!(
         "checked {} records in {} batches, {} bytes, {} segments of {} partitions: {found}\n",
         report.records, report.batches, report.bytes, report.segments, report.partitions
@@ -64,6 +69,7 @@ impl From<&VerifyReport> for Report {
             batches: report.batches,
             records: report.records,
             bytes: report.bytes,
+            damaged_copies: report.damaged_copies.clone(),
             damaged: report.damaged.iter().map(Range::from).collect(),
             unavailable: report.unavailable.clone(),
         }

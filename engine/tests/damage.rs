@@ -187,6 +187,45 @@ for_each_runtime! {
         check(dir.path(), runtime, &[]);
     }
 
+    /// A store whose headers had all been overwritten was called free of damage.
+    fn damaged_headers_and_footers_are_told_and_cost_no_record(runtime: Runtime) {
+        let copies = |dir: &Path| {
+            let engine = open(dir, runtime);
+            let report = engine.verify(|range| panic!("{range}")).expect("verified");
+            assert_eq!((report.damaged.len(), report.records), (0, RECORDS));
+            report.damaged_copies
+        };
+        let dir = tempfile::tempdir().expect("a directory");
+        let (last, frames) = store(dir.path(), runtime);
+        let files = segment_files(&dir.path().join("segments"));
+        assert_eq!(copies(dir.path()), Vec::<String>::new());
+
+        files.iter().for_each(|file| flip(file, 100));
+        let told = copies(dir.path());
+        assert_eq!(told.len(), files.len(), "{told:?}");
+        assert!(told.iter().all(|why| why.contains("topic \"t\" partition 0 segment ") && why.contains("header: ")));
+        files.iter().for_each(|file| flip(file, 100));
+        assert_eq!(copies(dir.path()), Vec::<String>::new());
+
+        // Whole, but where another one belongs.
+        let swap = |from: &Path| {
+            let sector = std::fs::read(from).expect("read")[..4096].to_vec();
+            let file = std::fs::OpenOptions::new().write(true).open(&last).expect("opened");
+            file.write_all_at(&sector, 0).expect("written");
+        };
+        let aside = dir.path().join("aside");
+        std::fs::copy(&last, &aside).expect("copied");
+        swap(&files[0]);
+        assert!(matches!(&copies(dir.path())[..], [why] if why.contains("header: it is another segment's")));
+        swap(&aside);
+
+        let end = frames.last().map(|frame| (frame.position + frame.size).next_multiple_of(4096)).expect("frames");
+        flip(&last, end + 1);
+        assert!(matches!(&copies(dir.path())[..], [why] if why.contains("footer: ")));
+        std::fs::OpenOptions::new().write(true).open(&last).and_then(|file| file.set_len(end)).expect("cut");
+        assert!(matches!(&copies(dir.path())[..], [why] if why.contains("footer: the file ends")));
+    }
+
     fn a_file_that_is_cut_short_under_the_reader_is_damage_and_no_signal(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let (file, frames) = store(dir.path(), runtime);

@@ -47,10 +47,14 @@ pub const THALWEG_ENGINE_READ_ONLY: u32 = 2;
 pub const THALWEG_ENGINE_PIN_CORES: u32 = 4;
 /// Engine option: a directory that its group or everyone may write is used all the same.
 pub const THALWEG_ENGINE_TRUST_SHARED_DIRECTORY: u32 = 8;
+/// Engine option: a store opens without files of its journal that are missing or cut short, and without the acknowledged
+/// records that only they held.
+pub const THALWEG_ENGINE_GIVE_UP_JOURNAL: u32 = 16;
 const KNOWN_FLAGS: u32 = THALWEG_ENGINE_NO_CREATE
     | THALWEG_ENGINE_READ_ONLY
     | THALWEG_ENGINE_PIN_CORES
-    | THALWEG_ENGINE_TRUST_SHARED_DIRECTORY;
+    | THALWEG_ENGINE_TRUST_SHARED_DIRECTORY
+    | THALWEG_ENGINE_GIVE_UP_JOURNAL;
 
 /// How an engine is opened. Make it ready with thalweg_engine_options_init; what stays 0 is as by default.
 #[repr(C)]
@@ -133,6 +137,7 @@ impl thalweg_engine_options {
         let mut options = Options::default()
             .create(!has(THALWEG_ENGINE_NO_CREATE))
             .read_only(has(THALWEG_ENGINE_READ_ONLY))
+            .give_up_journal(has(THALWEG_ENGINE_GIVE_UP_JOURNAL))
             .pin_cores(has(THALWEG_ENGINE_PIN_CORES))
             .trust_shared_directory(has(THALWEG_ENGINE_TRUST_SHARED_DIRECTORY))
             .runtime(runtime);
@@ -181,7 +186,7 @@ pub unsafe extern "C" fn thalweg_engine_options_init(options: *mut thalweg_engin
 /// Blocks: recovery reads the device. Any thread. Errors: INVALID_ARGUMENT for an option outside its range; UNSUPPORTED
 /// for options of a later version, a store of a later version, or a runtime that this system lacks; ALREADY_OPEN with the
 /// holder's process number where it is known; NOT_FOUND if there is no store and none is to be made; PERMISSION_DENIED;
-/// CORRUPT if the manifest cannot be read; NO_SPACE; IO. Since 0.1.
+/// CORRUPT if the manifest cannot be read or a file of the journal is missing; NO_SPACE; IO. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_engine_open(
     path: *const c_char,

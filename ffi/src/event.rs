@@ -40,6 +40,9 @@ pub const THALWEG_EVENT_TRUNCATED: u32 = 8;
 /// Event: the engine has ended. clean: the next open recovers nothing. The last one.
 pub const THALWEG_EVENT_CLOSED: u32 = 9;
 
+/// Event: one of two copies of what the store consists of is damaged; the other one is used, and nothing is lost.
+pub const THALWEG_EVENT_DAMAGED_COPY: u32 = 10;
+
 /// Something that happened in an engine. Set size, or all to zero and size, before the call. What does not belong to the
 /// kind is 0 or empty.
 #[repr(C)]
@@ -124,6 +127,7 @@ impl From<&Event> for thalweg_event {
                 made.clean = (*clean).into();
                 (THALWEG_EVENT_CLOSED, None)
             }
+            EventKind::DamagedCopy { .. } => (THALWEG_EVENT_DAMAGED_COPY, None),
             _ => (THALWEG_EVENT_OTHER, None),
         };
         made.kind = kind;

@@ -49,8 +49,10 @@ pub struct thalweg_info {
     pub recovered_tails: u64,
     /// Partitions whose files refused to be made durable.
     pub recovered_unavailable: u64,
-    /// Journals in which durable writes cannot be read.
+    /// Journals in which durable writes cannot be read, or that were given up.
     pub recovered_damaged_journals: u64,
+    /// Places of the manifest that cannot be read; the second copy of each was used.
+    pub recovered_damaged_copies: u64,
 }
 
 // SAFETY: integers without padding.
@@ -80,6 +82,7 @@ impl From<&thalweg::Info> for thalweg_info {
             recovered_tails: recovery.tails as u64,
             recovered_unavailable: recovery.unavailable.len() as u64,
             recovered_damaged_journals: recovery.damaged_journals.len() as u64,
+            recovered_damaged_copies: recovery.damaged_copies.len() as u64,
         }
     }
 }
@@ -95,9 +98,12 @@ fn text(info: &thalweg::Info) -> String {
     line("durable primitive", &info.durable_primitive, &info.durable_reason);
     line("direct I/O", &info.direct_io, &info.direct_io_reason);
     line("registered memory", &info.registered_memory, &info.registered_reason);
-    for (name, lines) in
-        [("unavailable", &info.recovery.unavailable), ("damaged journal", &info.recovery.damaged_journals)]
-    {
+    let recovery = &info.recovery;
+    for (name, lines) in [
+        ("unavailable", &recovery.unavailable),
+        ("damaged journal", &recovery.damaged_journals),
+        ("damaged copy", &recovery.damaged_copies),
+    ] {
         lines.iter().for_each(|why| text += &format!("{name}: {why}\n"));
     }
     text

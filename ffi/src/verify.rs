@@ -31,6 +31,8 @@ pub struct thalweg_verify_report {
     pub damaged: u64,
     /// Partitions that the device did not let be read to their end when the store was opened.
     pub unavailable: u64,
+    /// Headers and footers of segments that are damaged. No record is lost by that: it is a copy less of what they say.
+    pub damaged_copies: u64,
 }
 
 // SAFETY: integers without padding.
@@ -73,6 +75,7 @@ pub unsafe extern "C" fn thalweg_engine_verify(
                 bytes: found.bytes,
                 damaged: found.damaged.len() as u64,
                 unavailable: found.unavailable.len() as u64,
+                damaged_copies: found.damaged_copies.len() as u64,
             });
             Ok(())
         })

@@ -72,6 +72,12 @@ void test_key_values(void) {
     OK(thalweg_key_values_open(engine, topic, &values, &error));
     OK(thalweg_key_values_get(values, "term", 4, buffer, 8, &size, &error));
     CHECK(size == 1 && buffer[0] == '7');
+    thalweg_repaired repaired = {.size = sizeof repaired};
+    OK(thalweg_key_values_repair(engine, &repaired, &error));
+    CHECK(repaired.kept > 0 && repaired.uncertain == 0 && repaired.lost == 0);
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_key_values_repair(engine, NULL, &error));
+    OK(thalweg_key_values_get(values, "term", 4, buffer, 8, &size, &error));
+    CHECK(size == 1 && buffer[0] == '7');
     OK(thalweg_topic_delete(engine, "raft", &error));
     ANSWERS(THALWEG_DELETED, thalweg_key_values_put(values, "k", 1, "v", 1, &error));
     OK(thalweg_key_values_close(values, &error));

@@ -132,6 +132,7 @@ static void the_rest(thalweg::engine &engine) {
     CHECK(engine.info().shards == 1 && engine.metrics().appends > 100);
     CHECK(engine.metrics_json().front() == '{' && engine.metrics_json().back() == '}');
     CHECK(engine.metrics_prometheus().find("thalweg_") != std::string::npos);
+    CHECK(engine.repair_positions().lost == 0 && engine.repair_key_values().lost == 0);
     const auto [report, damaged] = engine.verify();
     CHECK(report.records > 100 && damaged.empty());
     engine.delete_topic("orders");

@@ -14,6 +14,7 @@ const SOURCES: &[&str] = &[
     "info",
     "topic",
     "record",
+    "repair",
     "append",
     "completion",
     "batch",

@@ -192,3 +192,19 @@ fn positions_and_key_values_are_repaired() {
     assert_eq!(bench.ok(&["kv", "list", "t"]), "a = value-before\nc = value-behind\n");
     assert!(bench.ok(&["verify"]).contains("no damage"));
 }
+
+#[test]
+fn a_damaged_header_is_told_and_no_record_is_called_lost() {
+    let bench = Bench::new();
+    bench.import("t", b"a line\n");
+    rot(&bench, "THLWGSEG");
+    let ran = bench.run(&["verify"]);
+    let text = String::from_utf8(ran.out).expect("text");
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    assert!(
+        text.starts_with("damaged copy, no record is lost: topic \"t\" partition 0 segment 00000, header: "),
+        "{text}"
+    );
+    assert!(text.contains("checked 1 records in 1 batches") && text.ends_with(": 1 damaged copy\n"), "{text}");
+    assert_eq!(bench.consume("t"), b"a line\n");
+}

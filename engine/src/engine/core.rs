@@ -19,7 +19,9 @@ use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
 use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
-use crate::manifest::{DamagedCopy, ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, Written, foreign};
+use crate::manifest::{
+    DamagedCopy, ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, SegmentState, Written, foreign,
+};
 use crate::partition::{Partition, PartitionStart, Seat};
 use crate::reader::Lender;
 use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
@@ -412,7 +414,11 @@ fn topics(meta: &MetaStore, recovered: &Recovered, common: &Arc<Common>) -> (BTr
 
 fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState) -> Partition {
     let segments = found.segments.iter().map(|(segment, end)| {
-        Arc::new(Segment::sealed(
+        let footer_size = match segment.state {
+            SegmentState::Sealed { footer_size, .. } => footer_size,
+            SegmentState::Open { .. } | SegmentState::Dropped => 0,
+        };
+        let sealed = Segment::sealed(
             id,
             segment.sequence,
             segment.generation,
@@ -421,7 +427,8 @@ fn partition_of(id: PartitionId, found: &RecoveredPartition, topic: &TopicState)
             segment.capacity,
             Prefix { position: end.position, offset: end.offset },
             end.time,
-        ))
+        );
+        Arc::new(sealed.with_footer(footer_size))
     });
     let start = TailStart {
         partition: id,

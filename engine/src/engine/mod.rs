@@ -175,7 +175,9 @@ impl Engine {
     }
 
     /// Reads everything that is on the device, and checks every checksum and every offset. `tell` gets each damaged
-    /// range as it is found, those that recovery found among them; the report has them all. Appends and reads go on
+    /// range as it is found, those that recovery found among them; the report has them all, and the headers and footers
+    /// of segments that are damaged, though nothing is lost by these. Of segments that were sealed since the open, the
+    /// footers are not looked at. Appends and reads go on
     /// meanwhile. Reads past the cache, with as much memory as one read of the largest batch takes.
     ///
     /// # Errors

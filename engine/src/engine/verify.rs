@@ -24,6 +24,9 @@ pub struct VerifyReport {
     pub records: u64,
     /// Bytes of all frames that are whole, padding counted.
     pub bytes: u64,
+    /// Headers and footers of segments that are damaged, and where. No record is lost by that: what they say stands in
+    /// the manifest or follows from the records, so that this is a copy less of it.
+    pub damaged_copies: Vec<String>,
     /// Offsets that are damaged, or that the device refused to give, by topic, partition and offset.
     pub damaged: Vec<DamagedRange>,
     /// Partitions that the device did not let be read to their end at open, and why. What is behind is not verified.
@@ -39,9 +42,10 @@ impl Core {
             for seat in topic.state().seats() {
                 self.common().gate.check()?;
                 match verify_partition(&self.common().lender, &seat, &mut report, tell) {
-                    Err(error) if error.kind() == ErrorKind::Deleted => {}
+                    Err(error) if error.kind() == ErrorKind::Deleted => continue,
                     result => result?,
                 }
+                self.verify_areas(&seat, &mut report)?;
             }
         }
         for seat in self.internal_seats() {
@@ -50,8 +54,26 @@ impl Core {
                 tell(range);
                 report.damaged.push(range.clone());
             })?;
+            self.verify_areas(&seat, &mut report)?;
         }
         Ok(report)
+    }
+
+    /// Looks at what stands before and behind the frames.
+    fn verify_areas(&self, seat: &Seat, report: &mut VerifyReport) -> Result<()> {
+        let partition = seat.current();
+        for segment in partition.chain().segments().iter() {
+            let damaged = self.common().lender.damaged_areas(&partition, segment, self.store())?;
+            // A file that was given up meanwhile may be another segment's by now.
+            let there = seat.current();
+            let deleted = there.watermark().failure().is_some_and(|error| error.kind() == ErrorKind::Deleted);
+            if deleted || !there.chain().segments().iter().any(|other| other.generation == segment.generation) {
+                continue;
+            }
+            let named = |why| format!("{partition} segment {:05x}, {why}", segment.sequence);
+            report.damaged_copies.extend(damaged.into_iter().map(named));
+        }
+        Ok(())
     }
 }
 

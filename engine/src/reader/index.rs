@@ -83,6 +83,14 @@ fn whole(partition: &Partition, segment: &Segment) -> Range<u64> {
     segment.base_offset..partition.visible(segment).offset
 }
 
+/// Whether a footer is that of a sealed segment.
+pub(super) fn is_footer_of(footer: &Footer, segment: &Segment) -> bool {
+    let end = segment.published();
+    footer.header.generation == segment.generation
+        && footer.header.partition == segment.partition
+        && (footer.end_position, footer.end_offset) == (end.position, end.offset)
+}
+
 impl Lender {
     /// The index of a segment. A sealed one's is read from its footer when it is not in memory.
     pub(super) fn index(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Found<Arc<Index>>> {
@@ -149,12 +157,9 @@ impl Lender {
             // The guess was too small.
             return self.load_footer(partition, segment, extent.position(), claimed).map(Found::Wait);
         }
-        let end = segment.published();
-        let footer = claimed.and_then(|claimed| Footer::parse(bytes.get(..claimed)?).ok()).filter(|(footer, _)| {
-            footer.header.generation == segment.generation
-                && footer.header.partition == segment.partition
-                && (footer.end_position, footer.end_offset) == (end.position, end.offset)
-        });
+        let footer = claimed
+            .and_then(|claimed| Footer::parse(bytes.get(..claimed)?).ok())
+            .filter(|(footer, _)| is_footer_of(footer, segment));
         let Some((footer, entries)) = footer else { return self.rebuild(partition, segment, None).map(Found::There) };
         let index = Arc::new(Index::from_entries(entries.iter()));
         segment.set_newest(footer.newest);

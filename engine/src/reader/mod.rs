@@ -1,5 +1,6 @@
 //! Reads: from the blocks that were appended to, from the cache, or from the device.
 
+mod areas;
 mod batch;
 mod bounds;
 mod cache;

@@ -34,6 +34,8 @@ pub(crate) struct Segment {
     pub base_time: i64,
     /// Byte of the file up to which frames may reach.
     pub capacity: u64,
+    /// Bytes of the footer that it had when the store was opened; 0 if there was none.
+    pub footer_size: u32,
 
     // Moved by appenders, under the append lock.
     published: PrefixWord,
@@ -67,6 +69,7 @@ impl Segment {
             base_offset,
             base_time,
             capacity,
+            footer_size: 0,
             published: PrefixWord::new(start, base_offset),
             closed: PrefixWord::unset(),
             last_time: AtomicU64::new(base_time.max(0).cast_unsigned()),
@@ -98,6 +101,7 @@ impl Segment {
             base_offset,
             base_time,
             capacity,
+            footer_size: 0,
             published: PrefixWord::new(end, base_offset),
             closed: PrefixWord::new(end, base_offset),
             last_time: AtomicU64::new(end_time.max(0).cast_unsigned()),
@@ -108,6 +112,11 @@ impl Segment {
             index: Swap::new(None),
             file: StdMutex::new(None),
         }
+    }
+
+    /// The same, with a footer.
+    pub(crate) fn with_footer(self, footer_size: u32) -> Segment {
+        Segment { footer_size, ..self }
     }
 
     /// Whether `count` records at `offset` can be told by 32 bits from the base.

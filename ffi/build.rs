@@ -5,5 +5,7 @@ fn main() {
     // Before 1.0 the ABI may change with the minor version.
     let name = format!("libthalweg.so.{}.{}", env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{name}");
+    // Threads and fork handlers stay when a program lets go of the library.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     println!("cargo:rustc-env=THALWEG_TARGET={}", std::env::var("TARGET").unwrap_or_default());
 }

@@ -19,6 +19,26 @@ thalweg_status caller_append(thalweg_topic *topic, const thalweg_record *records
     return THALWEG_OK;
 }
 
+/* As caller_append, one record for each call, and takes the completion of each. */
+thalweg_status caller_complete(thalweg_topic *topic, thalweg_completion_queue *queue, const thalweg_record *record,
+                               uint64_t calls) {
+    thalweg_completion done[256];
+    uint64_t taken = 0;
+    for (uint64_t i = 0; i < calls || taken < calls;) {
+        thalweg_status status = THALWEG_WOULD_BLOCK;
+        if (i < calls) status = thalweg_topic_submit(topic, 0, record, NULL, queue, i, NULL, NULL);
+        if (status == THALWEG_OK && ++i % 128 != 0) continue;
+        if (status != THALWEG_OK && status != THALWEG_WOULD_BLOCK) return status;
+        size_t count;
+        int nothing = thalweg_completion_queue_poll(queue, done, 256, &count, NULL) == THALWEG_WOULD_BLOCK;
+        for (size_t at = 0; !nothing && at < count; at++)
+            if (done[at].status != THALWEG_OK) return done[at].status;
+        if (!nothing) taken += count;
+        else if (status == THALWEG_WOULD_BLOCK) usleep(50);
+    }
+    return THALWEG_OK;
+}
+
 /* Reads a partition from its beginning, and looks at the first byte and the size of each value. */
 thalweg_status caller_walk(thalweg_topic *topic, uint64_t *total) {
     thalweg_reader *reader;

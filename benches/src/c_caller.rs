@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use thalweg_c::{
-    THALWEG_LOSE_ON_KILL, THALWEG_OK, THALWEG_PARTITION_BY_KEY, thalweg_bytes, thalweg_engine, thalweg_engine_close,
+    THALWEG_LOSE_ON_KILL, THALWEG_OK, THALWEG_PARTITION_BY_KEY, thalweg_bytes, thalweg_completion_queue,
+    thalweg_completion_queue_close, thalweg_completion_queue_open, thalweg_engine, thalweg_engine_close,
     thalweg_engine_open, thalweg_engine_options, thalweg_engine_options_init, thalweg_record, thalweg_topic,
     thalweg_topic_append, thalweg_topic_close, thalweg_topic_create, thalweg_topic_options, thalweg_topic_options_init,
 };
@@ -13,6 +14,12 @@ use thalweg_c::{
 #[allow(improper_ctypes, reason = "handles are passed on, and never looked into")]
 unsafe extern "C" {
     fn caller_append(topic: *mut thalweg_topic, records: *const thalweg_record, count: usize, calls: u64) -> i32;
+    fn caller_complete(
+        topic: *mut thalweg_topic,
+        queue: *mut thalweg_completion_queue,
+        record: *const thalweg_record,
+        calls: u64,
+    ) -> i32;
     fn caller_walk(topic: *mut thalweg_topic, total: *mut u64) -> i32;
 }
 
@@ -21,6 +28,7 @@ unsafe extern "C" {
 pub struct CCaller {
     engine: *mut thalweg_engine,
     topic: *mut thalweg_topic,
+    queue: *mut thalweg_completion_queue,
     value: Vec<u8>,
 }
 
@@ -28,7 +36,7 @@ impl CCaller {
     /// Opens a store in `path`; appends will be of values like this one, and are acknowledged in memory.
     pub fn new(path: &Path, value: &[u8]) -> CCaller {
         let path = CString::new(path.as_os_str().as_bytes()).expect("a path has no zero byte");
-        let (mut engine, mut topic) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut engine, mut topic, mut queue) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         let no_error = std::ptr::null_mut();
         // SAFETY: all pointers are of what lives through the calls; zeros are options.
         unsafe {
@@ -42,8 +50,9 @@ impl CCaller {
             options.durability = THALWEG_LOSE_ON_KILL;
             let created = thalweg_topic_create(engine, c"c".as_ptr(), &raw const options, &raw mut topic, no_error);
             assert_eq!(created, THALWEG_OK, "a topic");
+            assert_eq!(thalweg_completion_queue_open(0, &raw mut queue, no_error), THALWEG_OK, "a queue");
         }
-        CCaller { engine, topic, value: value.to_vec() }
+        CCaller { engine, topic, queue, value: value.to_vec() }
     }
 
     fn record(&self) -> thalweg_record {
@@ -63,6 +72,14 @@ impl CCaller {
         let records = vec![self.record(); batch];
         // SAFETY: the records and what they point to live through the call.
         let status = unsafe { caller_append(self.topic, records.as_ptr(), batch, calls) };
+        assert_eq!(status, THALWEG_OK, "an append");
+    }
+
+    /// Submits so many records, one by one, and takes their completions.
+    pub fn complete(&self, calls: u64) {
+        let record = self.record();
+        // SAFETY: the record and what it points to live through the call.
+        let status = unsafe { caller_complete(self.topic, self.queue, &raw const record, calls) };
         assert_eq!(status, THALWEG_OK, "an append");
     }
 
@@ -99,6 +116,7 @@ impl Drop for CCaller {
     fn drop(&mut self) {
         // SAFETY: both are open, or were never.
         unsafe {
+            thalweg_completion_queue_close(self.queue, std::ptr::null_mut());
             thalweg_topic_close(self.topic, std::ptr::null_mut());
             thalweg_engine_close(self.engine, std::ptr::null_mut());
         }

@@ -151,12 +151,18 @@ void test_watching(void) {
     append_value(topic, 0, "first");
     numbers(engine, topic);
     events(engine, topic);
+    OK(thalweg_topic_close(topic, &error));
+    OK(thalweg_engine_close(engine, &error));
+
+    path = new_directory();
+    engine = open_engine(path);
+    topic = create_topic(engine, "orders", 1);
+    append_value(topic, 0, "first");
     append_value(topic, 0, "a value to be found");
     append_value(topic, 0, "last");
     OK(thalweg_topic_close(topic, &error));
     OK(thalweg_engine_close(engine, &error));
     engine = open_engine(path);
-    /* From the log start on. */
     verification(engine, 3, 0);
     OK(thalweg_engine_close(engine, &error));
     damage(path);

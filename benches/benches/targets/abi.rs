@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg::{AppendOptions, Durability, ErrorKind, Record, Start, Target as Goes, Topic};
+use thalweg::{AppendOptions, CompletionQueue, Durability, ErrorKind, Record, Start, Target as Goes, Topic};
 use thalweg_bench::{Bench, CCaller, Pair, Target, scratch, thread_time};
 
 use crate::store::Store;
@@ -21,6 +21,32 @@ fn append(topic: &Topic, value: &[u8], batch: usize, calls: u64) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_micros(50)),
                 Err(error) => panic!("an append: {error}"),
             }
+        }
+    }
+}
+
+/// As `caller_complete` does.
+fn complete(topic: &Topic, queue: &CompletionQueue, value: &[u8], calls: u64) {
+    let record = [Record::new(value)];
+    let options = AppendOptions::default().wait_for_memory(false);
+    let (mut done, mut submitted, mut taken) = (Vec::new(), 0, 0);
+    while submitted < calls || taken < calls {
+        let mut refused = true;
+        if submitted < calls {
+            match topic.submit_to(queue, submitted, Goes::Partition(0), &record, options) {
+                Ok(_) => (submitted, refused) = (submitted + 1, false),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+        }
+        if !refused && submitted % 128 != 0 {
+            continue;
+        }
+        done.clear();
+        let count = queue.poll_up_to(256, &mut done) as u64;
+        assert!(done.iter().all(|completed| completed.result.is_ok()), "an append");
+        taken += count;
+        if refused && count == 0 {
+            std::thread::sleep(Duration::from_micros(50));
         }
     }
 }
@@ -82,6 +108,38 @@ pub(crate) fn appends(bench: &mut Bench) {
         };
         bench.pair(pair, rust, ours, || (0.0, 0.0));
     }
+}
+
+/// Appends of 100 B, one for each call, whose completions are taken.
+pub(crate) fn completions(bench: &mut Bench) {
+    let name = "C append 100 B, 1 per call, completed";
+    if !bench.wants(&[name]) {
+        return;
+    }
+    let value = [0x5a; 100];
+    let dir = scratch();
+    let c = CCaller::new(dir.path(), &value);
+    let store = Store::new();
+    let topic = store.topic("rust", 1, Durability::LoseOnKill);
+    let queue = CompletionQueue::new().expect("a queue");
+    let rust = || {
+        let cost = per_record(|| complete(&topic, &queue, &value, RECORDS));
+        topic.append(&Record::new(&value)).expect("an append");
+        cost
+    };
+    let ours = || {
+        let cost = per_record(|| c.complete(RECORDS));
+        c.settle();
+        cost
+    };
+    let pair = Pair {
+        name,
+        baseline: "the same in Rust".into(),
+        unit: "ns/record",
+        target: Target::AtMostMore(15.0),
+        payload: value.len(),
+    };
+    bench.pair(pair, rust, ours, || (0.0, 0.0));
 }
 
 /// Walking 100 B records, as they were appended in batches of 100.

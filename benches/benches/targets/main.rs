@@ -26,6 +26,7 @@ fn main() {
     let mut bench = Bench::new(settings);
     append::small(&mut bench);
     abi::appends(&mut bench);
+    abi::completions(&mut bench);
     abi::walks(&mut bench);
     append::bulk(&mut bench);
     durable::waiting_callers(&mut bench);

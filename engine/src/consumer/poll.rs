@@ -56,7 +56,8 @@ impl Consumer {
     }
 
     /// As [`next`](Consumer::next), and never waits, not for the device either: it is asked, and a later call has the
-    /// answer. `None`: nothing is there now; [`eventfd`](Consumer::eventfd) tells when to ask again.
+    /// answer. `None`: nothing is there now; [`eventfd`](Consumer::eventfd) tells when to ask again. Only a position that
+    /// has got out of range, with [`OutOfRange::Time`](crate::OutOfRange::Time), has it wait for the device.
     ///
     /// # Errors
     /// As [`poll`](Consumer::poll).

@@ -11,7 +11,11 @@ LANES ?=
 # What `make bench` measures, and how long: make bench ARGS="bulk durable --rounds 30".
 ARGS ?=
 
-.PHONY: demo test soak bench clean
+# Where `make install` puts the library for C and C++; DESTDIR goes before it.
+PREFIX ?= /usr/local
+PROFILE ?= release
+
+.PHONY: demo test soak bench header abi install clean
 
 demo:
 	cargo build --quiet --release -p thalweg-tests --bin thalweg-demo
@@ -27,6 +31,18 @@ soak:
 # Every target of speed beside its baseline, in a few minutes; docs/BENCHMARKS.md tells how to read the table.
 bench:
 	@cargo bench --quiet -p thalweg-bench --bench targets -- $(ARGS)
+
+# include/thalweg.h out of the sources of ffi/, which a test compares.
+header:
+	@THALWEG_WRITE_HEADER=1 cargo test --quiet --profile test-opt -p thalweg-tests --test header
+
+# include/abi.txt out of the header, to be reviewed: what compiled programs depend on.
+abi: header
+	@THALWEG_WRITE_ABI=1 cargo test --quiet --profile test-opt -p thalweg-tests --test abi
+
+# Headers, libthalweg.so, libthalweg.a, the pkg-config file and the CMake package.
+install:
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PROFILE="$(PROFILE)" ffi/install.sh
 
 clean:
 	cargo clean

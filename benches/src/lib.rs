@@ -6,6 +6,7 @@
 mod bare;
 mod bench;
 mod busy;
+mod c_caller;
 mod measure;
 mod memory;
 mod row;
@@ -14,7 +15,8 @@ mod sweep;
 pub use bare::{BareFiles, Buffers, Prepared};
 pub use bench::{Bench, Pair, Settings, scratch};
 pub use busy::Busy;
-pub use measure::Times;
+pub use c_caller::CCaller;
+pub use measure::{Times, thread_time};
 pub use memory::{memcpy_crc, sum, walk};
 pub use row::{Row, Target};
 pub use sweep::{Shape, best_read, best_write};

@@ -9,6 +9,8 @@ pub enum Target {
     AtMost(f64),
     /// Ours does at least so many times what the baseline does: baseline / ours.
     AtLeast(f64),
+    /// Ours takes at most so much more than the baseline: ours - baseline, in the row's unit.
+    AtMostMore(f64),
     /// Printed to read the others by.
     None,
 }
@@ -18,13 +20,14 @@ impl Target {
     pub fn ratio(self, ours: f64, baseline: f64) -> f64 {
         match self {
             Target::AtLeast(_) => baseline / ours,
+            Target::AtMostMore(_) => ours - baseline,
             Target::AtMost(_) | Target::None => ours / baseline,
         }
     }
 
     fn verdict(self, ratio: f64) -> &'static str {
         match self {
-            Target::AtMost(limit) if ratio <= limit => "met",
+            Target::AtMost(limit) | Target::AtMostMore(limit) if ratio <= limit => "met",
             Target::AtLeast(limit) if ratio >= limit => "met",
             Target::None => "",
             _ => "MISSED",
@@ -36,6 +39,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::AtMost(limit) => write!(f, "<= {limit}"),
+            Target::AtMostMore(limit) => write!(f, "<= +{limit}"),
             Target::AtLeast(limit) => write!(f, ">= {limit}"),
             Target::None => f.write_str("-"),
         }

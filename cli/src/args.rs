@@ -34,6 +34,10 @@ struct GlobalArgs {
     /// Several may read a store so at once, while nobody has it open otherwise
     #[arg(long, global = true)]
     read_only: bool,
+    /// Go on without files of the journal that are missing or cut short, and without the acknowledged records that only
+    /// they held. With --read-only nothing is lost for good
+    #[arg(long, global = true)]
+    give_up_journal: bool,
     /// Report as JSON
     #[arg(long, global = true)]
     json: bool,
@@ -45,6 +49,7 @@ pub(crate) struct Global {
     pub(crate) memory_budget: Option<u64>,
     pub(crate) runtime: Runtime,
     pub(crate) read_only: bool,
+    pub(crate) give_up_journal: bool,
     pub(crate) json: bool,
 }
 
@@ -308,12 +313,13 @@ pub(crate) fn parse() -> Parsed {
         let missing = "the store is missing: name its directory with --dir DIR";
         Cli::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
     };
-    let GlobalArgs { memory_budget, runtime, read_only, json, .. } = cli.global;
+    let GlobalArgs { memory_budget, runtime, read_only, give_up_journal, json, .. } = cli.global;
     if read_only && cli.command.changes() {
         let conflict = "--read-only belongs to commands that only read the store, and this one changes it";
         Cli::command().error(ErrorKind::ArgumentConflict, conflict).exit()
     }
-    Parsed { global: Global { dir, memory_budget, runtime, read_only, json }, command: cli.command }
+    let global = Global { dir, memory_budget, runtime, read_only, give_up_journal, json };
+    Parsed { global, command: cli.command }
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

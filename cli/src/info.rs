@@ -32,6 +32,7 @@ struct Report {
     damaged: Vec<String>,
     unavailable: Vec<String>,
     damaged_journals: Vec<String>,
+    damaged_copies: Vec<String>,
 }
 
 pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -59,6 +60,7 @@ pub(crate) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
         damaged: info.recovery.damaged.iter().map(ToString::to_string).collect(),
         unavailable: info.recovery.unavailable,
         damaged_journals: info.recovery.damaged_journals,
+        damaged_copies: info.recovery.damaged_copies,
     };
     output.report(&report, Report::text)
 }
@@ -79,9 +81,12 @@ impl Report {
             ("open files", format!("{} segment files at most", self.open_files)),
             ("last closed", format!("{closed}; recovery took {:.3} s", self.recovery_seconds)),
         ];
-        for (name, found) in
-            [("damaged", &self.damaged), ("unavailable", &self.unavailable), ("journal", &self.damaged_journals)]
-        {
+        for (name, found) in [
+            ("damaged", &self.damaged),
+            ("unavailable", &self.unavailable),
+            ("journal", &self.damaged_journals),
+            ("copy", &self.damaged_copies),
+        ] {
             rows.extend(found.iter().map(|what| (name, what.clone())));
         }
         rows.iter().map(|(name, value)| format!("{name:<16}{value}\n")).collect()

@@ -20,7 +20,7 @@ pub(crate) fn open(global: &Global, missing: Missing) -> Result<Engine, Failure>
         Runtime::Posix => thalweg::Runtime::Posix,
     };
     let mut options = Options::default().runtime(runtime).create(missing == Missing::Create);
-    options = options.read_only(global.read_only);
+    options = options.read_only(global.read_only).give_up_journal(global.give_up_journal);
     if let Some(bytes) = global.memory_budget {
         options = options.memory_budget(bytes);
     }

@@ -98,7 +98,7 @@ mod sim {
 }
 
 #[cfg(not(loom))]
-pub use consumer::{Consumer, ConsumerOptions, ConsumerPosition, OutOfRange, Polled, Polling, Position};
+pub use consumer::{Consumer, ConsumerOptions, ConsumerPosition, OutOfRange, Polled, Polling, Position, Wakeup};
 pub use durability::Durability;
 #[cfg(not(loom))]
 pub use engine::{Engine, Info, NamedPosition, Options, Positions, RecoveryReport, Runtime, VerifyReport};
@@ -108,6 +108,8 @@ pub use events::{Event, EventKind, Events, Fallback};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
 #[cfg(not(loom))]
 pub use internal::{KeyValue, KeyValues, Repaired, Write};
+#[cfg(not(loom))]
+pub use io::fork::ForkGuard;
 #[cfg(not(loom))]
 pub use metrics::{
     Appends, Bucket, EngineMetrics, Histogram, Lag, Memory, Metrics, PartitionMetrics, Reads, ShardMetrics, Share,

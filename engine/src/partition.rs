@@ -58,6 +58,14 @@ struct Unattended {
     shard: Arc<ShardHandle>,
 }
 
+/// How long an append waits for room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    None,
+    /// Until then, or without end.
+    Until(Option<Instant>),
+}
+
 impl Announce for Unattended {
     fn announce(&self) {
         if let Some(tail) = self.tail.upgrade() {
@@ -183,14 +191,13 @@ impl Partition {
         &self.damaged
     }
 
-    /// Appends a batch to memory. `wait`: until there is room for it; otherwise the answer is `WouldBlock`, and
-    /// nothing has happened.
+    /// Appends a batch to memory, or answers `WouldBlock` if there is no room for it in time, and nothing has happened.
     pub(crate) fn append(
         &self,
         plan: &Plan,
         records: &[Record<'_>],
         environment: &dyn Environment,
-        wait: bool,
+        patience: Patience,
     ) -> Result<Appended> {
         loop {
             let result = self.try_append(plan, records, environment.now_ms());
@@ -201,11 +208,18 @@ impl Partition {
                 Ok(appended) => return Ok(appended),
                 Err(refusal) => refusal,
             };
-            match &refusal {
+            let waited = match &refusal {
                 Refusal::Full(error) | Refusal::Failed(error) => return Err(error.clone().context(self)),
-                _ if !wait => return Err(self.would_block(&refusal)),
-                _ => self.tail.wait_room(&refusal, None).map_err(|error| error.context(self))?,
+                _ => match patience {
+                    Patience::None => false,
+                    Patience::Until(deadline) => {
+                        self.tail.wait_room(&refusal, deadline).map_err(|error| error.context(self))?
+                    }
+                },
             };
+            if !waited {
+                return Err(self.would_block(&refusal));
+            }
         }
     }
 

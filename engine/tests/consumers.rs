@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,6 +41,14 @@ fn take(consumer: &mut Consumer, count: usize) -> BTreeMap<(String, u32), Vec<u6
     found
 }
 
+/// Whether the consumer's descriptor is readable.
+fn readable(consumer: &Consumer) -> bool {
+    let fd = consumer.eventfd().expect("a descriptor").as_raw_fd();
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the pointer and the count describe one pollfd, which lives through the call.
+    unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+}
+
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -50,6 +59,64 @@ impl Wake for Count {
 }
 
 for_each_runtime! {
+    fn one_batch_at_a_time_and_a_descriptor_that_tells_when(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = common::open(dir.path(), runtime);
+        let topic = engine.create_topic("orders", TopicOptions::default().partitions(2)).expect("created");
+        for value in ["a", "b"] {
+            topic.append_batch(Target::Partition(0), &[Record::new(value)]).expect("appended");
+            topic.append_batch(Target::Partition(1), &[Record::new(value)]).expect("appended");
+        }
+        let mut consumer = engine.consumer(ConsumerOptions::default()).expect("made");
+        assert!(!readable(&consumer), "nothing is read yet");
+        consumer.subscribe(&topic).expect("subscribed");
+        assert!(readable(&consumer), "two partitions are to be looked at");
+        let first = consumer.try_next(1).expect("polled").expect("it is in memory");
+        let second = consumer.try_next(1).expect("polled").expect("it is in memory");
+        assert_eq!([first.batch.len(), second.batch.len()], [1, 1]);
+        assert_ne!(first.partition, second.partition, "partitions come in turns");
+        assert!(readable(&consumer));
+        let mut rest = 0;
+        while let Some(polled) = consumer.try_next(1 << 20).expect("polled") {
+            rest += polled.batch.len();
+        }
+        assert_eq!(rest, 2);
+        assert!(!readable(&consumer), "all of it was taken");
+
+        topic.append_batch(Target::Partition(1), &[Record::new("c")]).expect("appended");
+        assert!(readable(&consumer), "news");
+        consumer.seek(&topic, 0, Start::Earliest).expect("sought");
+        let mut values_seen = Vec::new();
+        while let Some(polled) = consumer.next(1 << 20, NOW).expect("polled") {
+            values_seen.extend(values(&[polled]));
+        }
+        values_seen.sort();
+        assert_eq!(values_seen, ["a", "b", "c"]);
+        assert!(!readable(&consumer));
+        consumer.seek(&topic, 0, Start::Earliest).expect("sought");
+        assert!(readable(&consumer), "a seek is something to look at");
+    }
+
+    fn a_wakeup_ends_a_poll_that_waits(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = common::open(dir.path(), runtime);
+        let topic = common::topic(&engine, 1);
+        let mut consumer = engine.consumer(ConsumerOptions::default()).expect("made");
+        consumer.subscribe(&topic).expect("subscribed");
+        let wakeup = consumer.wakeup();
+        let waiting = std::thread::spawn(move || {
+            let polled = consumer.poll(1 << 20, None).expect("polled");
+            (consumer, polled.len())
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        wakeup.wake();
+        let (mut consumer, count) = waiting.join().expect("the poll ends");
+        assert_eq!(count, 0);
+        // One wakeup ends one wait.
+        topic.append(&Record::new("a")).expect("appended");
+        assert_eq!(values(&consumer.poll(1 << 20, Some(LONG)).expect("polled")), ["a"]);
+    }
+
     fn every_record_of_every_partition_comes_once_and_in_order(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = common::open(dir.path(), runtime);

@@ -22,6 +22,22 @@ fn fill(topic: &Topic, records: u64) {
 }
 
 for_each_runtime! {
+    fn an_append_waits_for_room_no_longer_than_it_was_told(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let value = pattern(1, VALUE);
+        let options = thalweg::AppendOptions::default().memory_timeout(Duration::ZERO);
+        // Appends are faster than any device, until the memory is used up.
+        let refusal = (0..200_000u32)
+            .find_map(|_| topic.submit(Target::Partition(0), &[Record::new(&value)], options).err())
+            .expect("the memory has an end");
+        assert_eq!(refusal.kind(), ErrorKind::WouldBlock, "{refusal}");
+        let options = thalweg::AppendOptions::default().memory_timeout(LONG);
+        let ticket = topic.submit(Target::Partition(0), &[Record::new(&value)], options).expect("there is room in time");
+        ticket.wait(Some(LONG)).expect("durable");
+    }
+
     fn a_thread_that_holds_every_batch_it_reads_does_not_stop_its_own_appends(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = open(dir.path(), runtime);

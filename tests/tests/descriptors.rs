@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 
-use thalweg::{Engine, ErrorKind, Options, Record, Runtime, Target, TopicOptions};
+use std::time::Duration;
+
+use thalweg::{Engine, ErrorKind, EventKind, Options, Record, Runtime, Target, TopicOptions};
 use thalweg_tests::{child, ledger};
 
 const LIMIT: u64 = 64;
@@ -78,6 +80,88 @@ fn few_descriptors() {
 fn many_segments_need_few_descriptors() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut process, pipe) = child::start("few_descriptors", dir.path(), true);
+    let mut said = String::new();
+    pipe.expect("asked for").read_to_string(&mut said).expect("the child speaks");
+    assert!(process.wait().expect("the child is ours").success() && said == "done", "{said}");
+}
+
+/// Says how many descriptors this process may open from now on.
+fn limit_descriptors(most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: LIMIT };
+    // SAFETY: `limit` is a live value.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+}
+
+fn without_descriptors(dir: &std::path::Path, runtime: Runtime) {
+    let options = || Options::default().runtime(runtime).shards(2).memory_budget(64 << 20).segment_size(1 << 20);
+    let engine = Engine::open(dir, options()).expect("the store opens");
+    let topic = engine.create_topic("many", TopicOptions::default().partitions(PARTITIONS + 1)).expect("a topic");
+    let value = |partition, sequence| ledger::value(partition, sequence, 0, 1, 40_000);
+    for partition in 0..PARTITIONS {
+        topic.append_batch(Target::Partition(partition), &[Record::new(&value(partition, 0))]).expect("appended");
+    }
+    while engine.events().try_next().is_some() {}
+    // No file can be opened any more, whatever gives way.
+    limit_descriptors(3);
+    let tickets: Vec<_> = (0..PARTITIONS)
+        .map(|partition| {
+            let value = value(partition, 1);
+            topic.submit(Target::Partition(partition), &[Record::new(&value)], Default::default()).expect("accepted")
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    let waiting = tickets.iter().filter(|ticket| !ticket.is_durable().expect("nothing fails")).count();
+    assert!(waiting > PARTITIONS as usize / 2, "{waiting} wait for a descriptor");
+    let fresh = topic.append_batch(Target::Partition(PARTITIONS), &[Record::new("x")]).expect_err("it has no file");
+    assert!(fresh.kind() == ErrorKind::Io && fresh.message().contains("ulimit -n"), "{fresh}");
+    let refused = (0..PARTITIONS).filter_map(|partition| topic.read(partition, 0, 1 << 20).err()).collect::<Vec<_>>();
+    for error in &refused {
+        assert_eq!((error.kind(), error.os_code()), (ErrorKind::Io, Some(libc::EMFILE)), "{error}");
+        assert!(error.message().contains("ulimit -n"), "{error}");
+    }
+    limit_descriptors(LIMIT);
+    for ticket in &tickets {
+        ticket.wait(Some(Duration::from_secs(30))).expect("durable once there are descriptors");
+    }
+    for partition in 0..PARTITIONS {
+        assert_eq!(ledger::check(&topic, partition).next[&partition], 2);
+        topic.append_batch(Target::Partition(partition), &[Record::new(&value(partition, 2))]).expect("it goes on");
+    }
+    // What was refused meanwhile may be told to the first append.
+    let _ = topic.append_batch(Target::Partition(PARTITIONS), &[Record::new("x")]);
+    topic.append_batch(Target::Partition(PARTITIONS), &[Record::new("x")]).expect("it has a file now");
+    let mut told = 0;
+    while let Some(event) = engine.events().try_next() {
+        match event.kind {
+            EventKind::IoError { error, .. } => told += u32::from(error.os_code() == Some(libc::EMFILE)),
+            other => panic!("{other}"),
+        }
+    }
+    assert!(told > 0, "want of descriptors is told");
+    engine.close().expect("closed");
+    let engine = Engine::open(dir, options()).expect("the store opens");
+    assert!(engine.info().recovery.clean && engine.info().recovery.damaged.is_empty());
+    let topic = engine.topic("many").expect("the topic");
+    for partition in 0..PARTITIONS {
+        assert_eq!(ledger::check(&topic, partition).next[&partition], 3);
+    }
+    engine.close().expect("closed");
+}
+
+#[test]
+fn no_descriptors() {
+    let Some(role) = child::role("no_descriptors") else { return };
+    limit_descriptors(LIMIT);
+    without_descriptors(&role.dir.join("auto"), Runtime::Auto);
+    without_descriptors(&role.dir.join("posix"), Runtime::Posix);
+    role.pipe.expect("the parent gives a pipe").write_all(b"done").expect("the test listens");
+}
+
+/// A write whose file could not be opened again used to fail its partition, as if the device had.
+#[test]
+fn appends_wait_for_descriptors_and_nothing_fails() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut process, pipe) = child::start("no_descriptors", dir.path(), true);
     let mut said = String::new();
     pipe.expect("asked for").read_to_string(&mut said).expect("the child speaks");
     assert!(process.wait().expect("the child is ours").success() && said == "done", "{said}");

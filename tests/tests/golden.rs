@@ -273,17 +273,23 @@ fn journal_write(bytes: &[u8], generation: u64, position: u64, out: &mut String)
 fn manifest() {
     let (root, log) = (golden("manifest-root.bin"), golden("manifest-log.bin"));
     let mut out = String::new();
-    assert_head(&root, "THLWGMAN");
-    assert_sealed(&root);
+    let (root, copies) = root.split_at(512);
+    assert_head(root, "THLWGMAN");
+    assert_sealed(root);
+    assert!(copies.chunks(512).all(|copy| copy == root), "a root stands in every 512 bytes of its slot");
+    assert_eq!(copies.len(), SECTOR - 512);
     let mut c = Cursor(&root[16..]);
     let (store, commit, length) = (c.number(8), c.number(8), c.number(8) as usize);
     let (last, number, last_crc) = (c.number(8), c.number(4), c.number(4));
     writeln!(out, "root: store {store:016x} commit {commit} log {number} length {length} last edit {last}")
         .expect("a string takes all");
     assert_eq!(length, log.len());
+    // The one commit of this log, and its second copy.
+    let (log, second) = log.split_at(length / 2);
+    assert_eq!(log, second, "a commit stands twice");
     let mut previous = mix(store, number) >> 32;
     let (mut at, mut sequence) = (0, 0);
-    while at < length {
+    while at < log.len() {
         let mut c = Cursor(&log[at..]);
         let (size, sum, number) = (c.number(4), c.number(4), c.number(8));
         let (kind, body) = (c.number(4), c.number(4) as usize);
@@ -296,7 +302,7 @@ fn manifest() {
         assert!(body.0.is_empty(), "the body of edit {sequence}");
         (at, previous) = (at + size as usize, sum);
     }
-    assert_eq!((at, sequence, previous), (length, last, last_crc));
+    assert_eq!((at, sequence, previous), (log.len(), last, last_crc));
     assert_text("manifest.txt", &out);
 }
 

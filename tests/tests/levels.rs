@@ -40,7 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &["events", "format", "io", "segment", "tail", "manifest", "shard", "gate", "partition", "reader", "producer"],
     ),
     ("internal", &["format", "manifest", "partition", "reader", "producer", "topic"]),
-    ("consumer", &["reader", "topic", "internal"]),
+    ("consumer", &["io", "reader", "topic", "internal"]),
     // 8
     (
         "engine",

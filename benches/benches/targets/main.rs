@@ -2,6 +2,7 @@
 //!
 //! `make bench`, or `make bench ARGS="bulk durable --rounds 30"` for some rows and more rounds.
 
+mod abi;
 mod append;
 mod durable;
 mod memory;
@@ -24,6 +25,8 @@ fn main() {
     });
     let mut bench = Bench::new(settings);
     append::small(&mut bench);
+    abi::appends(&mut bench);
+    abi::walks(&mut bench);
     append::bulk(&mut bench);
     durable::waiting_callers(&mut bench);
     durable::busy(&mut bench);

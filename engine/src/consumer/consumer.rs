@@ -1,10 +1,12 @@
 //! The handle of a consumer: what it reads, and from where.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::BorrowedFd;
 
 use super::options::ConsumerOptions;
 use super::signal::Signal;
 use super::slot::Slot;
+use super::wakeup::Wakeup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{PartitionId, TopicId};
 use crate::internal::{OpenName, PositionStore};
@@ -114,6 +116,30 @@ impl Consumer {
     /// The name it was made with.
     pub fn name(&self) -> Option<&str> {
         self.name.as_ref().map(OpenName::name)
+    }
+
+    /// A descriptor that is readable while a poll has something to look at, for epoll, asyncio and their like; then call
+    /// [`try_next`](Consumer::try_next) until it answers nothing. It may be readable and there is nothing. Do not read
+    /// from it. It lives as long as the consumer, and is made by the first call.
+    ///
+    /// While polls answer [`WouldBlock`](ErrorKind::WouldBlock), or an error that does not go away by itself, it stays
+    /// readable.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) if the process has no descriptor left; [`Forked`](ErrorKind::Forked) in a forked child.
+    pub fn eventfd(&self) -> Result<BorrowedFd<'_>> {
+        self.common.gate.check_process()?;
+        self.signal.descriptor(self.has_more())
+    }
+
+    /// Whether a poll has something to look at of which no news will come.
+    pub(super) fn has_more(&self) -> bool {
+        !self.queue.is_empty() || !self.errors.is_empty()
+    }
+
+    /// What ends a poll of this consumer early, from another thread.
+    pub fn wakeup(&self) -> Wakeup {
+        Wakeup::new(&self.signal)
     }
 
     /// Reads all partitions of a topic: from the positions committed under the consumer's name, or where there is none
@@ -236,6 +262,7 @@ impl Consumer {
     pub(super) fn enqueue(&mut self, index: usize) {
         if self.queued.insert(index) {
             self.queue.push_back(index);
+            self.signal.settle(true);
         }
     }
 

@@ -8,9 +8,11 @@ mod polling;
 mod positions;
 mod signal;
 mod slot;
+mod wakeup;
 
 pub use consumer::Consumer;
 pub use options::{ConsumerOptions, OutOfRange};
 pub use poll::Polled;
 pub use polling::Polling;
 pub use positions::{ConsumerPosition, Position};
+pub use wakeup::Wakeup;

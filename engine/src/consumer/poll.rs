@@ -18,6 +18,8 @@ const SHARE_MIN: usize = 16 << 10;
 pub struct Polled {
     /// The topic's name.
     pub topic: Arc<str>,
+    /// The topic's number.
+    pub topic_id: u32,
     /// The partition's index.
     pub partition: u32,
     /// The records, lent from the engine's memory.
@@ -41,10 +43,32 @@ impl Consumer {
     /// more. [`WouldBlock`](ErrorKind::WouldBlock) if batches that are held use up the readers' part of the memory
     /// budget. [`InvalidArgument`](ErrorKind::InvalidArgument) if nothing is read.
     pub fn poll(&mut self, max_bytes: usize, timeout: Option<Duration>) -> Result<Vec<Polled>> {
+        self.wait(max_bytes, usize::MAX, timeout)
+    }
+
+    /// As [`poll`](Consumer::poll), but one batch only, out of the partition whose turn it is. `None`: the time has
+    /// passed.
+    ///
+    /// # Errors
+    /// As [`poll`](Consumer::poll).
+    pub fn next(&mut self, max_bytes: usize, timeout: Option<Duration>) -> Result<Option<Polled>> {
+        Ok(self.wait(max_bytes, 1, timeout)?.pop())
+    }
+
+    /// As [`next`](Consumer::next), and never waits, not for the device either: it is asked, and a later call has the
+    /// answer. `None`: nothing is there now; [`eventfd`](Consumer::eventfd) tells when to ask again.
+    ///
+    /// # Errors
+    /// As [`poll`](Consumer::poll).
+    pub fn try_next(&mut self, max_bytes: usize) -> Result<Option<Polled>> {
+        Ok(self.take(max_bytes, 1)?.pop())
+    }
+
+    fn wait(&mut self, max_bytes: usize, batches: usize, timeout: Option<Duration>) -> Result<Vec<Polled>> {
         let at_once = timeout == Some(Duration::ZERO);
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            let polled = self.take(max_bytes)?;
+            let polled = self.take(max_bytes, batches)?;
             if !polled.is_empty() || (at_once && self.asked == 0) {
                 return Ok(polled);
             }
@@ -60,8 +84,14 @@ impl Consumer {
         Polling::new(self, max_bytes)
     }
 
-    /// What is there now.
-    pub(super) fn take(&mut self, max_bytes: usize) -> Result<Vec<Polled>> {
+    /// What is there now, of at most so many batches.
+    pub(super) fn take(&mut self, max_bytes: usize, batches: usize) -> Result<Vec<Polled>> {
+        let taken = self.look(max_bytes, batches);
+        self.signal.settle(self.has_more() || taken.is_err());
+        taken
+    }
+
+    fn look(&mut self, max_bytes: usize, batches: usize) -> Result<Vec<Polled>> {
         self.common.gate.check()?;
         self.take_news();
         if let Some(error) = self.errors.pop_front() {
@@ -73,7 +103,8 @@ impl Consumer {
         let (mut polled, mut left) = (Vec::new(), max_bytes);
         while let Some(index) = self.queue.pop_front() {
             self.queued.remove(&index);
-            let share = (left / (self.queue.len() + 1)).max(SHARE_MIN).min(left);
+            let turns = (self.queue.len() + 1).min(batches - polled.len());
+            let share = (left / turns).max(SHARE_MIN).min(left);
             match self.read(index, share) {
                 Ok(Some(found)) => {
                     left = left.saturating_sub(found.batch.size());
@@ -93,7 +124,7 @@ impl Consumer {
                     break;
                 }
             }
-            if left == 0 {
+            if left == 0 || polled.len() == batches {
                 break;
             }
         }
@@ -151,8 +182,8 @@ impl Consumer {
         self.asked += usize::from(slot.asked && !asked);
         match read? {
             Read::Records(batch) => {
-                let (topic, partition) = (Arc::clone(&slot.topic.state().name), slot.id().partition);
-                Ok(Some(Polled { topic, partition, batch }))
+                let (topic, id) = (Arc::clone(&slot.topic.state().name), slot.id());
+                Ok(Some(Polled { topic, topic_id: id.topic.0, partition: id.partition, batch }))
             }
             Read::Nothing | Read::Asked => Ok(None),
         }

@@ -50,7 +50,7 @@ impl Future for Polling<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Vec<Polled>>> {
         loop {
             let max_bytes = self.max_bytes;
-            let polled = self.consumer.take(max_bytes)?;
+            let polled = self.consumer.take(max_bytes, usize::MAX)?;
             if !polled.is_empty() {
                 return Poll::Ready(Ok(polled));
             }

@@ -19,7 +19,9 @@ use crate::io::os::DurableChoice;
 use crate::io::{Disk, Environment};
 use crate::journal::JournalIdentity;
 use crate::limits::{BLOCK_MAX, JOURNAL_IN_FLIGHT_MAX, JOURNAL_WRITE_MAX, MEMORY_BUDGET_MAX, SECTOR, SEGMENT_MIN};
-use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, SegmentState, Written, foreign};
+use crate::manifest::{
+    DamagedCopy, ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaStore, SegmentState, Written, foreign,
+};
 use crate::partition::{Partition, PartitionStart, Seat};
 use crate::reader::Lender;
 use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
@@ -117,8 +119,10 @@ impl Core {
             return Err(no_store());
         };
         tell(store.image().durable);
+        let damaged_copies = store.damaged().to_vec();
         let cache = budget.total / 8;
-        let recovered = recover(&mut store, RecoveryOptions { shards, cache }, &mut ())?;
+        let recovered =
+            recover(&mut store, RecoveryOptions { shards, cache, give_up_journal: options.give_up_journal }, &mut ())?;
         let meta = MetaStore::open(store, meta_options)?;
 
         let pool = Pool::new(budget, memory);
@@ -147,10 +151,10 @@ impl Core {
         });
         let (topics, found) = topics(&meta, &recovered, &common);
         let duration = Duration::from_nanos(environment.monotonic_ns().saturating_sub(begun));
-        let recovery = RecoveryReport::new(&recovered, duration, |id| {
+        let recovery = RecoveryReport::new(&recovered, &damaged_copies, duration, |id| {
             meta.image().topics.get(&id).map_or_else(String::new, |topic| topic.name.clone())
         });
-        tell_recovery(&events, &recovery);
+        tell_recovery(&events, &recovery, damaged_copies);
         let core = Core {
             topics: RwLock::new(topics),
             positions: Arc::new(PositionStore::new(&common, &found)),
@@ -373,7 +377,7 @@ fn shard_config(
     })
 }
 
-fn tell_recovery(events: &Events, report: &RecoveryReport) {
+fn tell_recovery(events: &Events, report: &RecoveryReport, copies: Vec<DamagedCopy>) {
     events.raise(EventKind::Recovered {
         clean: report.clean,
         duration: report.duration,
@@ -381,7 +385,11 @@ fn tell_recovery(events: &Events, report: &RecoveryReport) {
         damaged: report.damaged.len(),
         unavailable: report.unavailable.len(),
         damaged_journals: report.damaged_journals.len(),
+        damaged_copies: copies.len(),
     });
+    for DamagedCopy { file, range } in copies {
+        events.raise(EventKind::DamagedCopy { file, start: range.start, end: range.end });
+    }
     report.damaged.iter().for_each(|range| events.raise(EventKind::Damage(range.clone())));
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::DamagedRange;
 use crate::ids::TopicId;
+use crate::manifest::DamagedCopy;
 use crate::recovery::Recovered;
 
 /// How an engine works, and why so. Made by [`Engine::info`](crate::Engine::info).
@@ -67,12 +68,21 @@ pub struct RecoveryReport {
     /// Partitions whose files refused to be made durable, and why. They take no appends until the store is opened
     /// again.
     pub unavailable: Vec<String>,
-    /// Journals in which durable writes cannot be read.
+    /// Journals in which durable writes cannot be read, or that were given up.
     pub damaged_journals: Vec<String>,
+    /// Places of the files that say what the store consists of (`MANIFEST` and its log) that cannot be read: file and
+    /// bytes. What stood there was taken from its second copy, so nothing is lost; an open that may write has written
+    /// both anew. In `MANIFEST` it may also be a write that a loss of power has torn.
+    pub damaged_copies: Vec<String>,
 }
 
 impl RecoveryReport {
-    pub(super) fn new(found: &Recovered, duration: Duration, name: impl Fn(TopicId) -> String) -> RecoveryReport {
+    pub(super) fn new(
+        found: &Recovered,
+        copies: &[DamagedCopy],
+        duration: Duration,
+        name: impl Fn(TopicId) -> String,
+    ) -> RecoveryReport {
         let damaged = found.partitions.iter().flat_map(|(id, partition)| {
             partition.damaged.iter().map(|damage| DamagedRange {
                 topic: name(id.topic),
@@ -92,7 +102,8 @@ impl RecoveryReport {
             tails: found.tails,
             damaged: damaged.collect(),
             unavailable: unavailable.collect(),
-            damaged_journals: found.damaged_journals.iter().map(|journal| format!("{journal:?}")).collect(),
+            damaged_journals: found.damaged_journals.iter().map(ToString::to_string).collect(),
+            damaged_copies: copies.iter().map(ToString::to_string).collect(),
         }
     }
 }

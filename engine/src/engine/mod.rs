@@ -191,13 +191,14 @@ impl Engine {
     /// Makes everything that was appended durable, ends the threads, and marks the store as cleanly closed. Waits for
     /// the device. Calls on topics and readers answer [`Closed`](crate::ErrorKind::Closed) from then on; batches stay
     /// valid, and so do tickets, which tell what became of their appends. Nothing of the store is held open any more.
+    /// Closing it again does nothing.
     ///
     /// # Errors
     /// If something could not be written: it is not lost that was acknowledged, and the next open recovers.
     /// [`WouldBlock`](crate::ErrorKind::WouldBlock) on a thread of the engine itself, in a
     /// [waker](crate::Ticket#wakers): the close goes on behind the call, and the event
     /// [`Closed`](crate::EventKind::Closed) tells its end. Dropping the engine there does the same.
-    pub fn close(self) -> Result<()> {
+    pub fn close(&self) -> Result<()> {
         self.host.close(&self.core)
     }
 }

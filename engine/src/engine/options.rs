@@ -66,6 +66,7 @@ pub struct Options {
     pub(crate) trust_shared_directory: bool,
     pub(crate) open_files: Option<u32>,
     pub(crate) read_only: bool,
+    pub(crate) give_up_journal: bool,
 }
 
 impl Options {
@@ -89,6 +90,7 @@ impl Default for Options {
             trust_shared_directory: false,
             open_files: None,
             read_only: false,
+            give_up_journal: false,
         }
     }
 }
@@ -170,6 +172,16 @@ impl Options {
     /// that takes what the journal held, at most 64 MiB for each shard that wrote it. The directory needs its `LOCK`.
     pub fn read_only(mut self, read_only: bool) -> Options {
         self.read_only = read_only;
+        self
+    }
+
+    /// Whether an open goes on without files of the journal that are missing or cut short; off by default. What was
+    /// acknowledged and had not reached its segment may have been in them, at most 64 MiB for each shard: such an open
+    /// loses it, and [`RecoveryReport::damaged_journals`](crate::RecoveryReport) names the files. Without this such
+    /// a store does not open, which is better while the files may still be found. With
+    /// [`read_only`](Options::read_only) nothing is decided.
+    pub fn give_up_journal(mut self, give_up: bool) -> Options {
+        self.give_up_journal = give_up;
         self
     }
 

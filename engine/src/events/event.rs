@@ -19,7 +19,8 @@ pub struct Event {
 /// What happened. In an engine whose device does as it should there are [`Recovered`](EventKind::Recovered),
 /// [`Opened`](EventKind::Opened) and [`Closed`](EventKind::Closed), [`Truncated`](EventKind::Truncated) if the program
 /// does that, and no others, but for an [`IoError`](EventKind::IoError) when a segment that was cut is first read after
-/// an open: it has no index where one is looked for.
+/// an open (it has no index where one is looked for), and a [`DamagedCopy`](EventKind::DamagedCopy) of `MANIFEST` when a
+/// loss of power tore a write to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -39,6 +40,9 @@ pub enum EventKind {
         unavailable: usize,
         /// Journals in which durable writes cannot be read.
         damaged_journals: usize,
+        /// Places of the store's metadata that cannot be read, and were taken from their second copy; each has an event of
+        /// its own.
+        damaged_copies: usize,
     },
     /// The engine takes calls.
     #[non_exhaustive]
@@ -60,6 +64,18 @@ pub enum EventKind {
     },
     /// Acknowledged records are damaged. May come again when they are read again.
     Damage(DamagedRange),
+    /// The store says twice what it consists of, and a place of one copy cannot be read. Nothing is lost: the other was
+    /// taken, and an open that may write has written both anew. In `MANIFEST` it may also be a write that a loss of power
+    /// has torn.
+    #[non_exhaustive]
+    DamagedCopy {
+        /// The file within the store.
+        file: String,
+        /// The first byte of the place.
+        start: u64,
+        /// The byte after the last.
+        end: u64,
+    },
     /// The operating system refused something in the background, or on behalf of a reader.
     #[non_exhaustive]
     IoError {
@@ -147,6 +163,7 @@ impl EventKind {
             EventKind::Opened { .. } => "opened",
             EventKind::Fallback { .. } => "fallback",
             EventKind::Damage(_) => "damage",
+            EventKind::DamagedCopy { .. } => "damaged_copy",
             EventKind::IoError { .. } => "io_error",
             EventKind::PartitionFailed { .. } => "partition_failed",
             EventKind::NoSpace { .. } => "no_space",
@@ -160,10 +177,13 @@ impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EventKind::Recovered { clean: true, duration, .. } => write!(f, "ready after {duration:.1?}"),
-            EventKind::Recovered { duration, tails, damaged, unavailable, damaged_journals, .. } => write!(
+            EventKind::Recovered {
+                duration, tails, damaged, unavailable, damaged_journals, damaged_copies, ..
+            } => write!(
                 f,
                 "recovered in {duration:.1?}: {tails} partitions were being written, {damaged} damaged ranges, \
-                 {unavailable} unavailable partitions, {damaged_journals} damaged journals"
+                 {unavailable} unavailable partitions, {damaged_journals} damaged journals, {damaged_copies} damaged \
+                 copies"
             ),
             EventKind::Opened { path, runtime, read_only } => {
                 let how = if *read_only { ", to be read only" } else { "" };
@@ -171,6 +191,9 @@ impl fmt::Display for EventKind {
             }
             EventKind::Fallback { what, reason } => write!(f, "fell back to {}: {reason}", what.as_str()),
             EventKind::Damage(range) => write!(f, "{range} are damaged"),
+            EventKind::DamagedCopy { file, start, end } => {
+                write!(f, "bytes {start}..{end} of {file:?} are damaged; their other copy is whole")
+            }
             EventKind::IoError { operation, file, error } => write!(f, "{operation} of {file:?} failed: {error}"),
             EventKind::PartitionFailed { topic, partition, error } => {
                 write!(f, "topic {topic:?} partition {partition} refuses appends: {error}")

@@ -8,10 +8,12 @@ pub(super) fn trace(kind: &EventKind) {
     const TARGET: &str = "thalweg";
     let name = kind.name();
     match kind {
-        EventKind::Recovered { clean, duration, tails, damaged, unavailable, damaged_journals } => info!(
-            target: TARGET, event = name, clean, seconds = duration.as_secs_f64(), tails, damaged, unavailable,
-            damaged_journals, "{kind}"
-        ),
+        EventKind::Recovered { clean, duration, tails, damaged, unavailable, damaged_journals, damaged_copies } => {
+            info!(
+                target: TARGET, event = name, clean, seconds = duration.as_secs_f64(), tails, damaged, unavailable,
+                damaged_journals, damaged_copies, "{kind}"
+            )
+        }
         EventKind::Opened { path, runtime, read_only } => {
             info!(target: TARGET, event = name, path = %path.display(), runtime, read_only, "{kind}");
         }
@@ -22,6 +24,9 @@ pub(super) fn trace(kind: &EventKind) {
             target: TARGET, event = name, topic = range.topic, partition = range.partition, start = range.start,
             end = range.end, "{kind}"
         ),
+        EventKind::DamagedCopy { file, start, end } => {
+            warn!(target: TARGET, event = name, file, start, end, "{kind}");
+        }
         EventKind::IoError { operation, file, error } => {
             error!(target: TARGET, event = name, operation, file, os_code = error.os_code(), "{kind}");
         }

@@ -1,4 +1,4 @@
-//! The manifest: two root slots that name an edit log, and the edits in it.
+//! The manifest: two root slots that name an edit log, and the commits of edits in it.
 //!
 //! Each edit's checksum begins with that of the edit before, and the first begins with the identity of the store and
 //! the number of the log, so that an edit of another log, or out of its order, does not pass.
@@ -6,94 +6,26 @@
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::file::{FileError, area_is_whole, check_head, seal_area, write_head};
 use crate::checksum::{crc, mix};
 use crate::limits::SECTOR;
 
 mod body;
+mod commit;
 mod edit;
+mod root;
 
+#[cfg(test)]
+pub(crate) use commit::Commit;
+pub(crate) use commit::{CommitError, append_commit, read_commit};
 pub(crate) use edit::{CheckpointEntry, Edit};
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use root::ROOT_SIZE;
+pub(crate) use root::{ROOT_POSITIONS, Root, SLOT_SIZE, Slot};
 
-/// Bytes of a root slot's sector.
-pub(crate) const ROOT_SIZE: usize = SECTOR as usize;
-/// Where the two root slots stand in the manifest: so far apart that no device writes both as one.
-pub(crate) const ROOT_POSITIONS: [u64; 2] = [0, 64 << 10];
-
-const MAGIC: &[u8; 8] = b"THLWGMAN";
 /// Bytes before an edit's body.
 pub(crate) const EDIT_HEADER: usize = 24;
 /// The largest edit. Bytes.
 pub(crate) const EDIT_MAX: usize = 64 << 20;
-
-/// What a root slot says: the log, how far it counts, and what its last edit was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Root {
-    /// Identity of the store.
-    pub store: u64,
-    /// Number of this commit; the slot with the higher one is the newer.
-    pub commit: u64,
-    /// Number of the log file.
-    pub log_number: u32,
-    /// Bytes of the log that count.
-    pub log_length: u64,
-    /// Number of the last edit among them.
-    pub last_sequence: u64,
-    /// Checksum of the last edit among them, or of the log's start where there is none.
-    pub last_crc: u32,
-}
-
-#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct RootBytes {
-    head: [u8; 16],
-    store: U64,
-    commit: U64,
-    log_length: U64,
-    last_sequence: U64,
-    log_number: U32,
-    last_crc: U32,
-}
-
-impl Root {
-    /// Writes a root slot's sector.
-    pub(crate) fn encode(&self, sector: &mut [u8]) {
-        assert!(sector.len() == ROOT_SIZE, "a root slot fills its sector");
-        sector.fill(0);
-        let fields = RootBytes {
-            head: [0; 16],
-            store: self.store.into(),
-            commit: self.commit.into(),
-            log_length: self.log_length.into(),
-            last_sequence: self.last_sequence.into(),
-            log_number: self.log_number.into(),
-            last_crc: self.last_crc.into(),
-        };
-        fields.write_to_prefix(sector).expect("a sector holds the root");
-        write_head(sector, MAGIC);
-        seal_area(sector);
-    }
-
-    /// Reads a root slot's sector.
-    pub(crate) fn parse(sector: &[u8]) -> Result<Root, FileError> {
-        check_head(sector, MAGIC)?;
-        let damaged = FileError::Damaged("the checksum of the manifest's root does not match");
-        let Some(sector) = sector.get(..ROOT_SIZE).filter(|sector| area_is_whole(sector)) else {
-            return Err(damaged);
-        };
-        let Ok((fields, _)) = RootBytes::ref_from_prefix(sector) else {
-            return Err(damaged);
-        };
-        Ok(Root {
-            store: fields.store.get(),
-            commit: fields.commit.get(),
-            log_number: fields.log_number.get(),
-            log_length: fields.log_length.get(),
-            last_sequence: fields.last_sequence.get(),
-            last_crc: fields.last_crc.get(),
-        })
-    }
-}
 
 /// An edit as it was read from a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,14 +78,11 @@ pub(crate) fn append_edit(log: &mut Vec<u8>, edit: &Edit, sequence: u64, previou
     finish_edit(log, start, edit.kind(), sequence, previous)
 }
 
-/// Appends an edit that changes nothing and ends at a multiple of the sector, if `log` does not end at one.
-pub(crate) fn append_padding(log: &mut Vec<u8>, sequence: u64, previous: u32) -> Option<u32> {
-    if log.len().is_multiple_of(SECTOR as usize) {
-        return None;
-    }
+/// Appends an edit that changes nothing and ends at a multiple of the sector; answers its checksum.
+pub(crate) fn append_padding(log: &mut Vec<u8>, sequence: u64, previous: u32) -> u32 {
     let start = log.len();
     log.resize((start + EDIT_HEADER).next_multiple_of(SECTOR as usize), 0);
-    Some(finish_edit(log, start, Edit::Padding.kind(), sequence, previous))
+    finish_edit(log, start, Edit::Padding.kind(), sequence, previous)
 }
 
 fn finish_edit(log: &mut Vec<u8>, start: usize, kind: u32, sequence: u64, previous: u32) -> u32 {

@@ -129,6 +129,13 @@ impl<'a> RecordView<'a> {
     pub fn headers(&self) -> Headers<'a> {
         Headers::stored(self.headers)
     }
+
+    /// Its headers as they are stored, or nothing: a u16 with their number, and for each the u16 size of its name, the
+    /// u32 size of its value (all ones: none), the name and the value.
+    #[inline]
+    pub fn stored_headers(&self) -> &'a [u8] {
+        self.headers
+    }
 }
 
 impl fmt::Debug for RecordView<'_> {

@@ -56,7 +56,8 @@ pub fn recovery(data: &[u8]) {
 fn open(disk: &MemoryDisk, shards: u32) -> Option<Recovered> {
     let environment = Arc::new(TestEnvironment::starting(1 << 32));
     let mut store = ManifestStore::load(Arc::new(disk.clone()), environment).ok()?;
-    let recovered = recover(&mut store, RecoveryOptions { shards, cache: 256 << 10 }, &mut ()).ok()?;
+    let recovered =
+        recover(&mut store, RecoveryOptions { shards, cache: 256 << 10, give_up_journal: false }, &mut ()).ok()?;
     MetaStore::open(store, OPTIONS).ok()?;
     Some(recovered)
 }
@@ -96,7 +97,8 @@ impl Base {
         let environment = Arc::new(TestEnvironment::default());
         let store = ManifestStore::create(Arc::new(disk.clone()), environment, DurablePrimitive::DurableWrite);
         let mut store = store.expect("an empty disk");
-        recover(&mut store, RecoveryOptions { shards: 2, cache: 1 << 20 }, &mut ()).expect("a fresh store");
+        recover(&mut store, RecoveryOptions { shards: 2, cache: 1 << 20, give_up_journal: false }, &mut ())
+            .expect("a fresh store");
         let (id, set) = (store.image().store, store.image().set);
         let mut meta = MetaStore::open(store, OPTIONS).expect("a recovered store");
         ask(&mut meta, MetaOrder::CreateTopic { name: "t".into(), partitions: 4, durability: Durability::Durable });

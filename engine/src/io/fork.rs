@@ -89,6 +89,7 @@ extern "C" fn after_fork_in_child() {
     REGISTRY.unlock();
 }
 
+#[inline]
 fn page() -> Option<&'static AtomicU64> {
     // SAFETY: null, or a page that is never unmapped and used as this type only.
     unsafe { PAGE.load(Ordering::Acquire).as_ref() }
@@ -126,15 +127,31 @@ fn prepare() -> &'static AtomicU64 {
     page().expect("the page was just set")
 }
 
-/// Tells whether the process is still the one that made it.
+/// Tells whether the process is still the one that made it, at the price of two loads: for those who wrap the library
+/// and keep what a forked child must not touch.
+///
+/// ```
+/// let guard = thalweg::ForkGuard::new();
+/// assert!(!guard.forked());
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ForkGuard {
+pub struct ForkGuard {
     generation: u64,
 }
 
+impl Default for ForkGuard {
+    fn default() -> ForkGuard {
+        ForkGuard::new()
+    }
+}
+
 impl ForkGuard {
-    pub(crate) fn new() -> ForkGuard {
+    /// A guard of this process.
+    pub fn new() -> ForkGuard {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        if let Some(generation) = page().map(|page| page.load(Ordering::Relaxed)).filter(|number| *number != 0) {
+            return ForkGuard { generation };
+        }
         let page = prepare();
         REGISTRY.with(|_| {
             if page.load(Ordering::Relaxed) == 0 {
@@ -145,8 +162,9 @@ impl ForkGuard {
         ForkGuard { generation: page.load(Ordering::Relaxed) }
     }
 
-    /// Whether this is a forked child of the process that made the guard. Two loads.
-    pub(crate) fn forked(self) -> bool {
+    /// Whether this is a forked child of the process that made the guard.
+    #[inline]
+    pub fn forked(self) -> bool {
         page().is_none_or(|page| page.load(Ordering::Relaxed) != self.generation)
     }
 }

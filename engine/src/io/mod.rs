@@ -25,6 +25,8 @@ pub(crate) use read_only::ReadOnlyDisk;
 use std::io;
 use std::sync::Arc;
 
+use crate::limits::SECTOR;
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenMode {
@@ -90,21 +92,39 @@ pub(crate) trait Environment: Send + Sync {
     fn random(&self) -> u64;
 }
 
-/// Reads exactly `into.len()` bytes, resuming short reads; `false` if the file ends before.
-pub(crate) fn read_full(file: &dyn File, mut position: u64, into: &mut [u8]) -> io::Result<bool> {
+/// Whether a file could not be opened, or opened again, because the process or the system has no descriptor left. What
+/// was asked of it has not begun; no transfer and no flush answers this.
+pub(crate) fn no_descriptor(os_code: Option<i32>) -> bool {
+    matches!(os_code, Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Reads from a sector on as much of `into` as the file has, resuming short reads; how much that is.
+pub(crate) fn read_up_to(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while done < into.len() {
-        match file.read_at(position, &mut into[done..]) {
-            Ok(0) => return Ok(false),
+        match file.read_at(position + done as u64, &mut into[done..]) {
+            Ok(0) => break,
             Ok(n) => {
                 done += n;
-                position += n as u64;
+                let within = done % SECTOR as usize;
+                if within > 0 && done < into.len() {
+                    if file.size()? <= position + done as u64 {
+                        break;
+                    }
+                    // Direct I/O reads on from whole sectors only.
+                    done -= within;
+                }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(true)
+    Ok(done)
+}
+
+/// As [`read_up_to`], all of `into`; `false` if the file ends before.
+pub(crate) fn read_full(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<bool> {
+    Ok(read_up_to(file, position, into)? == into.len())
 }
 
 /// Writes all of `from`, resuming short writes.

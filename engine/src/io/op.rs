@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::File;
+use super::{File, no_descriptor};
 use crate::buffer::Block;
 use crate::limits::SECTOR;
 use crate::sim::bugs::{self, Bug};
@@ -84,15 +84,38 @@ impl InFlight {
     pub(crate) fn complete(&mut self, completion: Completion) -> Progress {
         let slot = usize::try_from(completion.token).expect("tokens are slot numbers");
         let under_way = self.slots[slot].as_mut().expect("a completion belongs to an operation in flight");
+        if let Err(error) = &completion.result
+            && no_descriptor(error.raw_os_error())
+        {
+            let op = Op { token: slot as u64, ..under_way.rest.duplicate() };
+            let error = io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(libc::EMFILE));
+            return Progress::NoDescriptor { op, error };
+        }
         match under_way.advance(completion.result) {
             None => Progress::Resume(Op { token: slot as u64, ..under_way.rest.duplicate() }),
-            Some(result) => {
-                let over = self.slots[slot].take().expect("the slot was just used");
-                self.free.push(slot);
-                Progress::Done { token: over.rest.token, missing: result }
-            }
+            Some(result) => Progress::Done { token: self.end(slot), missing: result },
         }
     }
+
+    /// The operation whose issued one this is.
+    pub(crate) fn token_of(&self, issued: &Op) -> u64 {
+        self.slots[slot_of(issued)].as_ref().expect("it is in flight").rest.token
+    }
+
+    /// Ends an operation that is not issued again. Its own token.
+    pub(crate) fn give_up(&mut self, issued: &Op) -> u64 {
+        self.end(slot_of(issued))
+    }
+
+    fn end(&mut self, slot: usize) -> u64 {
+        let over = self.slots[slot].take().expect("the slot was just used");
+        self.free.push(slot);
+        over.rest.token
+    }
+}
+
+fn slot_of(issued: &Op) -> usize {
+    usize::try_from(issued.token).expect("tokens are slot numbers")
 }
 
 impl Slot {
@@ -138,6 +161,9 @@ impl Slot {
 pub(crate) enum Progress {
     /// Issue this: the rest of a short transfer.
     Resume(Op),
+    /// Nothing of this was done, because its file had to be opened again and no descriptor is left. Issue it once more
+    /// later, or [give it up](InFlight::give_up).
+    NoDescriptor { op: Op, error: io::Error },
     /// The operation is over; `missing` counts the bytes that a read at the file's end could not get.
     Done { token: u64, missing: io::Result<usize> },
 }
@@ -228,6 +254,7 @@ mod tests {
                     rests.push((rest.position, rest.at, rest.size));
                     issued = rest;
                 }
+                Progress::NoDescriptor { op, .. } => issued = op,
                 Progress::Done { token, missing } => {
                     assert_eq!((token, under_way.room(), under_way.len()), (77, 2, 0));
                     return (rests, Some(missing));
@@ -297,6 +324,26 @@ mod tests {
         assert_eq!(run(WRITE, vec![Ok(4096), os(libc::ENOSPC)]).0.len(), 1);
         let (rests, end) = run(OpKind::Sync, vec![os(libc::EINTR)]);
         assert!(rests.is_empty() && end.expect("it ends").is_err(), "a flush is not tried again");
+    }
+
+    #[test]
+    fn what_had_no_descriptor_is_issued_again_as_it_was_or_given_up() {
+        for kind in [OpKind::Read, WRITE, OpKind::Sync] {
+            let mut under_way = InFlight::new(1);
+            let mut issued = under_way.start(op(5, kind)).expect("a slot");
+            for code in [libc::EMFILE, libc::ENFILE, libc::EMFILE] {
+                let completion = Completion { token: issued.token, result: os(code) };
+                let Progress::NoDescriptor { op, error } = under_way.complete(completion) else {
+                    panic!("it is not over")
+                };
+                assert_eq!(error.raw_os_error(), Some(code));
+                assert_eq!((op.position, op.at, op.size, op.kind), (8192, 4096, 40960, kind));
+                assert_eq!((under_way.token_of(&op), under_way.room()), (5, 0));
+                issued = op;
+            }
+            assert_eq!(under_way.give_up(&issued), 5);
+            assert_eq!(under_way.room(), 1);
+        }
     }
 
     #[test]

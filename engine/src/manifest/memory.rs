@@ -16,6 +16,8 @@ struct State {
     files: BTreeMap<String, Bytes>,
     dirs: BTreeSet<String>,
     hook: Option<Hook>,
+    /// Sectors that cannot be read until they are written again.
+    bad: BTreeSet<(String, u64)>,
 }
 
 /// The disk. Clones share the contents.
@@ -68,7 +70,8 @@ impl MemoryDisk {
             .map(|(path, bytes)| (path.clone(), Arc::new(Mutex::new(bytes.lock().expect("no panics").clone()))))
             .collect();
         let dirs = state.dirs.clone();
-        MemoryDisk { state: Arc::new(Mutex::new(State { files, dirs, hook: None })) }
+        let bad = state.bad.clone();
+        MemoryDisk { state: Arc::new(Mutex::new(State { files, dirs, hook: None, bad })) }
     }
 
     pub(crate) fn paths(&self) -> Vec<String> {
@@ -83,6 +86,11 @@ impl MemoryDisk {
     pub(crate) fn edit(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let bytes = Arc::clone(self.lock().files.get(path).expect("the file exists"));
         change(&mut bytes.lock().expect("no panics"));
+    }
+
+    /// Makes a sector unreadable until it is written again.
+    pub(crate) fn spoil(&self, path: &str, position: u64) {
+        self.lock().bad.insert((path.to_owned(), position));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -181,6 +189,11 @@ impl MemoryFile {
         self.disk.ask(op, &self.path).map(|_| ())
     }
 
+    fn sectors(&self, position: u64, size: usize) -> impl Iterator<Item = (String, u64)> {
+        let positions = (position..position + size as u64).step_by(SECTOR as usize);
+        positions.map(|position| (self.path.clone(), position))
+    }
+
     fn bytes(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
         self.bytes.lock().expect("no panics under the lock")
     }
@@ -195,6 +208,9 @@ impl File for MemoryFile {
     fn read_at(&self, position: u64, into: &mut [u8]) -> io::Result<usize> {
         check(position, into);
         self.ask("read")?;
+        if self.sectors(position, into.len()).any(|sector| self.disk.lock().bad.contains(&sector)) {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         let bytes = self.bytes();
         let from = bytes.get(usize::try_from(position).expect("small files")..).unwrap_or(&[]);
         let n = from.len().min(into.len());
@@ -207,6 +223,9 @@ impl File for MemoryFile {
         match self.ask(if durable { "write_durable" } else { "write" }) {
             Err(e) if e.raw_os_error() == Some(0) => return Ok(from.len()),
             asked => asked?,
+        }
+        for sector in self.sectors(position, from.len()) {
+            self.disk.lock().bad.remove(&sector);
         }
         let mut bytes = self.bytes();
         let end = usize::try_from(position).expect("small files") + from.len();

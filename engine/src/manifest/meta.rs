@@ -24,8 +24,8 @@ use crate::sim::bugs::{self, Bug};
 
 /// Entries of one checkpoint edit; more are divided.
 const CHECKPOINT_ENTRIES_MAX: usize = 1 << 16;
-/// What an edit that stays, and those that follow from it, take in the manifest at the most. Bytes.
-const STAYS: u64 = 512;
+/// What an edit that stays, and those that follow from it, take in both copies of the manifest at the most. Bytes.
+const STAYS: u64 = 1024;
 
 /// What metadata work is done with.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 //! [`ManifestStore`] keeps the image durable: two roots, a log of edits. [`MetaStore`] executes what is asked of it,
 //! together with the files that an edit speaks of.
 
+mod damaged_copy;
 pub(crate) mod foreign;
 mod image;
 pub(crate) mod journal_files;
@@ -25,6 +26,7 @@ mod meta_tests;
 mod store_tests;
 
 pub(crate) use crate::format::manifest::CheckpointEntry as Settled;
+pub(crate) use damaged_copy::DamagedCopy;
 pub(crate) use image::{Damage, FIRST_LSN, Kept, Known, Manifest, Partition, Segment, SegmentState};
 pub(crate) use meta::{MetaOptions, MetaStore};
 pub(crate) use request::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd};

@@ -32,7 +32,7 @@ impl Pool {
                 continue;
             };
             pool.next = pool.next.max(number.saturating_add(1));
-            match disk.open(&path, OpenMode::Read).and_then(|file| file.size()) {
+            match reserved(disk, &path) {
                 Ok(size) if pool.files.len() < max => pool.files.push(Pooled { number, size }),
                 _ => drop(disk.remove(&path)),
             }
@@ -77,11 +77,8 @@ impl Pool {
     /// Takes a file in, or removes it. `in_use`: somebody may still read or write it, so that it must not become
     /// another segment's.
     pub(super) fn give(&mut self, disk: &dyn Disk, path: &str, in_use: bool) {
-        let size = match in_use {
-            true => None,
-            false => disk.open(path, OpenMode::Read).and_then(|file| file.size()).ok(),
-        };
-        let size = size.filter(|size| *size > 0 && self.wants(*size) && self.has_room(disk));
+        let size = if in_use { None } else { reserved(disk, path).ok() };
+        let size = size.filter(|size| self.wants(*size) && self.has_room(disk));
         let number = self.next;
         if let Some(size) = size {
             // Durable before the file is another segment's, so that it can never come back under its old name.
@@ -102,4 +99,12 @@ impl Pool {
         // Left over if this fails; the next open removes it.
         let _ = disk.remove(path);
     }
+}
+
+/// The size of a file, and with it its space, for sure: a process that was killed while it reserved it leaves a size that
+/// a loss of power takes back, under whatever was written into it meanwhile.
+fn reserved(disk: &dyn Disk, path: &str) -> std::io::Result<u64> {
+    let file = disk.open(path, OpenMode::Read)?;
+    file.sync()?;
+    file.size()
 }

@@ -8,16 +8,16 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::manifest::{Edit, ROOT_POSITIONS, ROOT_SIZE, Root, append_edit, append_padding, log_start};
+use crate::format::manifest::{Edit, ROOT_POSITIONS, Root, SLOT_SIZE, append_commit, log_start};
 use crate::ids::DurablePrimitive;
 use crate::io::{Disk, Environment, File, OpenMode, write_full};
 use crate::limits::SECTOR;
 use crate::manifest::image::Manifest;
-use crate::manifest::{Scratch, Written, foreign, names};
+use crate::manifest::{DamagedCopy, Scratch, Written, foreign, names};
 use crate::sim::bugs::{self, Bug};
 
 /// A log is rewritten when it has grown by this much, or by twice its snapshot, whichever is more. Bytes. Small enough
-/// to be read in a few milliseconds, large enough that a rewrite is rare: a commit takes a sector.
+/// to be read in a few milliseconds, large enough that a rewrite is rare: a commit takes two sectors.
 const GROWTH_MIN: u64 = 512 << 10;
 /// Space reserved beyond that, which what only grows the store does not get: commits that an open needs, and that free
 /// space, work while there is none. Bytes.
@@ -37,6 +37,10 @@ pub(crate) struct ManifestStore {
     commit: u64,
     /// The slot that is written first: never the only one that names what counts.
     first_slot: usize,
+    /// Of some commit in the log only one copy is whole: nothing is built on it before the log is rewritten.
+    rewrite: bool,
+    /// What of the manifest could not be read when it was loaded, and stood elsewhere.
+    damaged: Vec<DamagedCopy>,
     /// Why nothing can be committed any more.
     poisoned: Option<Error>,
     growth_min: u64,
@@ -64,7 +68,18 @@ pub(super) struct Spare {
     pub(super) reserved: u64,
 }
 
-/// Edits as they stand in a log: whole sectors.
+/// In what condition the manifest was found.
+pub(super) struct Condition {
+    /// Number of the last commit.
+    pub(super) commit: u64,
+    /// The slot that does not name it.
+    pub(super) behind: Option<usize>,
+    /// Of some commit in the log one copy is not whole.
+    pub(super) rewrite: bool,
+    pub(super) damaged: Vec<DamagedCopy>,
+}
+
+/// A commit as it stands in a log.
 struct Encoded {
     bytes: Scratch,
     sequence: u64,
@@ -107,6 +122,8 @@ impl ManifestStore {
             slots_differ: false,
             commit: 0,
             first_slot: 0,
+            rewrite: false,
+            damaged: Vec::new(),
             poisoned: None,
             growth_min: GROWTH_MIN,
             written: Arc::default(),
@@ -127,8 +144,7 @@ impl ManifestStore {
         image: Manifest,
         root: Arc<dyn File>,
         (log, spare): (Log, Option<Spare>),
-        commit: u64,
-        behind: Option<usize>,
+        Condition { commit, behind, rewrite, damaged }: Condition,
     ) -> ManifestStore {
         let growth_min = GROWTH_MIN;
         let (poisoned, written) = (None, Arc::default());
@@ -143,6 +159,8 @@ impl ManifestStore {
             slots_differ,
             commit,
             first_slot,
+            rewrite,
+            damaged,
             poisoned,
             growth_min,
             written,
@@ -160,6 +178,11 @@ impl ManifestStore {
 
     pub(crate) fn environment(&self) -> &Arc<dyn Environment> {
         &self.environment
+    }
+
+    /// What of it could not be read at open, and was taken from its other copy.
+    pub(crate) fn damaged(&self) -> &[DamagedCopy] {
+        &self.damaged
     }
 
     /// What it has written to the device since it was opened.
@@ -232,6 +255,11 @@ impl ManifestStore {
         if edits.is_empty() {
             return Ok(());
         }
+        if std::mem::take(&mut self.rewrite) && !bugs::active(Bug::LeaveDamagedCopy) {
+            // Where that fails the copies that are left go on, and the next open tries it again.
+            let _ = self.compact();
+            self.check()?;
+        }
         let mut encoded = encode(edits, self.log.sequence, self.log.crc)?;
         if self.log.length + encoded.bytes.bytes().len() as u64 > self.log.reserved && self.compact().is_ok() {
             encoded = encode(edits, self.log.sequence, self.log.crc)?;
@@ -263,7 +291,7 @@ impl ManifestStore {
     /// Names the log's present end in both slots, one after the other.
     fn write_roots(&mut self) -> Result<()> {
         self.commit += 1;
-        let mut sector = Scratch::zeroed(ROOT_SIZE)?;
+        let mut sector = Scratch::zeroed(SLOT_SIZE)?;
         let root = Root {
             store: self.image.store,
             commit: self.commit,
@@ -318,6 +346,11 @@ impl ManifestStore {
     }
 
     #[cfg(test)]
+    pub(super) fn log_length(&self) -> u64 {
+        self.log.length
+    }
+
+    #[cfg(test)]
     pub(crate) fn set_growth_min(&mut self, size: u64) {
         self.growth_min = size;
     }
@@ -369,16 +402,9 @@ impl Log {
     }
 }
 
-/// A commit ends with padding, always: that is how a reader without a root knows that it is whole.
-fn encode(edits: &[Edit], mut sequence: u64, mut crc: u32) -> Result<Encoded> {
+fn encode(edits: &[Edit], sequence: u64, crc: u32) -> Result<Encoded> {
     let mut bytes = Vec::new();
-    for edit in edits.iter().chain([&Edit::Padding]) {
-        sequence += 1;
-        crc = append_edit(&mut bytes, edit, sequence, crc);
-    }
-    if let Some(padded) = append_padding(&mut bytes, sequence + 1, crc) {
-        (sequence, crc) = (sequence + 1, padded);
-    }
+    let (sequence, crc) = append_commit(&mut bytes, edits, sequence, crc);
     Ok(Encoded { bytes: Scratch::copy_of(&bytes)?, sequence, crc })
 }
 

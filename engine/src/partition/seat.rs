@@ -1,6 +1,7 @@
 //! The place of a partition in its topic. Truncations put another incarnation of the partition there.
 
 use std::sync::Weak;
+use std::time::Instant;
 
 use super::Partition;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering, Swap, WaitQueue};
@@ -40,9 +41,10 @@ impl Seat {
         self.truncations.load(Ordering::Acquire)
     }
 
-    /// Waits until a truncation has come to an end that was not over when `before` was told.
-    pub(crate) fn wait_truncated(&self, before: u64) {
-        self.waiters.wait(before + 1, None, || self.truncations() > before);
+    /// Waits until a truncation has come to an end that was not over when `before` was told, or until `deadline`;
+    /// whether it has.
+    pub(crate) fn wait_truncated(&self, before: u64, deadline: Option<Instant>) -> bool {
+        self.waiters.wait(before + 1, deadline, || self.truncations() > before)
     }
 
     /// A truncation has come to an end: appends that it held up go on.

@@ -113,13 +113,19 @@ impl CompletionQueue {
     /// Appends all completions that are there to `into`, and returns how many. Never waits. In a forked child there
     /// are none.
     pub fn poll(&self, into: &mut Vec<Completed>) -> usize {
+        self.poll_up_to(usize::MAX, into)
+    }
+
+    /// As [`poll`](CompletionQueue::poll), but takes `most` completions at most, the oldest. Then the descriptor stays
+    /// readable if there are more.
+    pub fn poll_up_to(&self, most: usize, into: &mut Vec<Completed>) -> usize {
         if self.shared.process.forked() {
             return 0;
         }
         let mut state = self.shared.lock();
-        let count = state.done.len();
-        into.extend(state.done.drain(..));
-        if count > 0 && state.watched {
+        let count = state.done.len().min(most);
+        into.extend(state.done.drain(..count));
+        if count > 0 && state.done.is_empty() && state.watched {
             self.shared.event.drain();
         }
         count
@@ -261,6 +267,18 @@ mod tests {
         assert_eq!(done.iter().map(|c| c.token).collect::<Vec<_>>(), [0, 1, 2]);
         assert!(!readable(&queue));
         assert_eq!(queue.poll(&mut done), 0);
+    }
+
+    #[test]
+    fn a_part_of_the_completions_leaves_the_descriptor_readable() {
+        let queue = CompletionQueue::new().expect("queue");
+        (0..3).for_each(|token| queue.reserve(token).expect("room").complete(Ok(appended())));
+        let mut done = Vec::new();
+        assert_eq!(queue.poll_up_to(2, &mut done), 2);
+        assert!(readable(&queue));
+        assert_eq!(queue.poll_up_to(2, &mut done), 1);
+        assert!(!readable(&queue));
+        assert_eq!(done.iter().map(|c| c.token).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

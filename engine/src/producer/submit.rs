@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::plan::Plan;
 use crate::format::record::Record;
 use crate::io::Environment;
-use crate::partition::Seat;
+use crate::partition::{Patience, Seat};
 
 /// Appends one batch to a partition.
 pub(crate) fn submit(
@@ -24,14 +24,20 @@ pub(crate) fn submit(
     if let Some(offset) = options.expected_offset {
         plan = plan.at(offset);
     }
+    let patience = options.patience();
     let (partition, at) = loop {
         let before = seat.truncations();
         let partition = seat.current();
-        match partition.append(&plan, records, environment, options.wait_for_memory) {
-            Err(error) if error.kind() == ErrorKind::Truncated => match options.wait_for_memory {
-                true => seat.wait_truncated(before),
-                false => return Err(Error::new(ErrorKind::WouldBlock, error.message())),
-            },
+        match partition.append(&plan, records, environment, patience) {
+            Err(error) if error.kind() == ErrorKind::Truncated => {
+                let waited = match patience {
+                    Patience::None => false,
+                    Patience::Until(deadline) => seat.wait_truncated(before, deadline),
+                };
+                if !waited {
+                    return Err(Error::new(ErrorKind::WouldBlock, error.message()));
+                }
+            }
             appended => break (partition, appended?),
         }
     };

@@ -1,7 +1,10 @@
 //! Where a batch goes, and how its append behaves.
 
+use std::time::{Duration, Instant};
+
 use crate::durability::Durability;
 use crate::error::Result;
+use crate::partition::Patience;
 
 /// Which partition a batch goes to. A batch has one, whatever the keys of its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +29,20 @@ pub enum Target<'a> {
 pub struct AppendOptions {
     pub(crate) durability: Option<Durability>,
     pub(crate) wait_for_memory: bool,
+    pub(crate) memory_timeout: Option<Duration>,
     pub(crate) expected_offset: Option<u64>,
     pub(crate) term: Option<u64>,
 }
 
 impl Default for AppendOptions {
     fn default() -> AppendOptions {
-        AppendOptions { durability: None, wait_for_memory: true, expected_offset: None, term: None }
+        AppendOptions {
+            durability: None,
+            wait_for_memory: true,
+            memory_timeout: None,
+            expected_offset: None,
+            term: None,
+        }
     }
 }
 
@@ -50,6 +60,21 @@ impl AppendOptions {
     pub fn wait_for_memory(mut self, wait: bool) -> AppendOptions {
         self.wait_for_memory = wait;
         self
+    }
+
+    /// How long the call waits for room at most, if it does; without end by default. When the time is over it answers
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock), and nothing is appended.
+    pub fn memory_timeout(mut self, timeout: Duration) -> AppendOptions {
+        self.memory_timeout = Some(timeout);
+        self
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        match (self.wait_for_memory, self.memory_timeout) {
+            (false, _) => Patience::None,
+            (true, None) => Patience::Until(None),
+            (true, Some(timeout)) => Patience::Until(Instant::now().checked_add(timeout)),
+        }
     }
 
     /// Appends only if the batch gets this offset: the one that [`Topic::next_offset`] answers, or that the last

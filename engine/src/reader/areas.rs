@@ -2,11 +2,10 @@
 
 use super::index::is_footer_of;
 use super::lender::{Lender, full};
-use super::rebuild::read_all;
 use crate::buffer::{Block, Share};
 use crate::error::Result;
 use crate::format::segment::{Footer, SEGMENT_HEADER_SIZE, SegmentHeader};
-use crate::io::File;
+use crate::io::{File, read_up_to};
 use crate::limits::{FRAME_MAX, SECTOR};
 use crate::partition::Partition;
 use crate::segment::Segment;
@@ -47,7 +46,7 @@ fn look(
     memory: &mut [u8],
     check: impl FnOnce(&[u8]) -> core::result::Result<(), String>,
 ) -> core::result::Result<(), String> {
-    match read_all(file, position, memory) {
+    match read_up_to(file, position, memory) {
         Ok(size) if size == memory.len() => check(memory),
         Ok(_) => Err("the file ends before it does".into()),
         Err(error) => Err(format!("it cannot be read: {error}")),

@@ -99,6 +99,12 @@ impl Batch {
         frame::outline(self.frames(), self.segment_base).map(|frame| (frame.base_offset, frame.end_offset))
     }
 
+    /// The memory that all its records lie in, as stored: keys, values and headers that [`iter`](Batch::iter) gives are
+    /// parts of it.
+    pub fn bytes(&self) -> &[u8] {
+        self.frames()
+    }
+
     /// Bytes of its records as stored, with their headers.
     pub fn size(&self) -> usize {
         self.frames().len()
@@ -155,6 +161,20 @@ impl<'a> Iterator for Records<'a> {
                 return Some(record);
             }
             self.advance()?;
+        }
+    }
+
+    /// Frame by frame, so that the walk through one is a loop of its own.
+    #[inline]
+    fn fold<B, F: FnMut(B, RecordView<'a>) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut folded = init;
+        loop {
+            if let Some(frame) = self.frame.take() {
+                folded = frame.fold(folded, &mut f);
+            }
+            if self.advance().is_none() {
+                return folded;
+            }
         }
     }
 }

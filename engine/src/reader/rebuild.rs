@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::format::frame::{self, Header, Kind, Place};
-use crate::io::File;
+use crate::io::{File, read_up_to};
 use crate::limits::{BATCH_IN_BLOCK_MAX, BLOCK_MAX, INDEX_INTERVAL, SECTOR, TIME_MAX};
 use crate::segment::{Index, IndexEntry, NEVER, SEGMENT_DATA_START, Segment};
 
@@ -27,27 +27,13 @@ impl Window<'_> {
             let most = self.memory.len() as u64;
             self.end = (self.start + most).min(self.limit.next_multiple_of(SECTOR));
             let into = &mut self.memory[..(self.end - self.start) as usize];
-            let got = read_all(self.file, self.start, into)?;
+            let got = read_up_to(self.file, self.start, into)?;
             // What the file does not have is no frame.
             into[got..].fill(0);
         }
         let (from, to) = ((position - self.start) as usize, (self.end.min(self.limit) - self.start) as usize);
         Ok(&self.memory[from..to])
     }
-}
-
-/// Reads as much of `into` as the file has.
-pub(super) fn read_all(file: &dyn File, position: u64, into: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while done < into.len() {
-        match file.read_at(position + done as u64, &mut into[done..]) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
 }
 
 /// The entries of a sealed segment, and the latest timestamp of its records. `memory` is whole sectors, at least two.

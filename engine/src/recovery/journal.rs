@@ -1,5 +1,6 @@
 //! Step 2: which journal writes count.
 
+use core::fmt;
 use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,12 +48,24 @@ pub(super) trait Sink {
     fn watermark(&mut self, entry: &WatermarkEntry, file: usize) -> Result<()>;
 }
 
-/// A journal in which writes that were durable cannot be read.
+/// A journal in which writes that were durable cannot be read, or may have been lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DamagedJournal {
-    pub shard: u32,
-    /// The first write that is missing.
-    pub lsn: Lsn,
+pub(crate) enum DamagedJournal {
+    /// The first write that is missing of a shard's.
+    Unreadable { shard: u32, lsn: Lsn },
+    /// A file that is gone, or cut short.
+    GivenUp { name: u32 },
+}
+
+impl fmt::Display for DamagedJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DamagedJournal::Unreadable { shard, lsn } => write!(f, "shard {shard}: write {} cannot be read", lsn.0),
+            DamagedJournal::GivenUp { name } => {
+                write!(f, "{} is missing or cut short, and what it held is given up", names::journal(*name))
+            }
+        }
+    }
 }
 
 /// What the scan of all journals gives, apart from ranges and watermarks.
@@ -63,8 +76,15 @@ pub(super) struct Journals {
 
 impl Journals {
     /// Finds the journal's files: those of the current set, and those that are kept.
-    pub(super) fn find(disk: &dyn Disk, image: &Manifest, window: &mut Window, rows: &mut Rows) -> Result<Journals> {
-        let mut files = Vec::new();
+    /// `allowed`: one that is missing is given up, and told of.
+    pub(super) fn find(
+        disk: &dyn Disk,
+        image: &Manifest,
+        allowed: bool,
+        window: &mut Window,
+        rows: &mut Rows,
+    ) -> Result<Journals> {
+        let (mut files, mut damaged) = (Vec::new(), Vec::new());
         let mut names = BTreeSet::new();
         for name in disk.list(names::JOURNAL).map_err(|e| Error::os("listing the journal's files", &e))? {
             let Some(number) = names::parse_journal(&name) else { continue };
@@ -75,8 +95,7 @@ impl Journals {
             let file = disk.open(&path, OpenMode::Read).map_err(failed)?;
             let size = file.size().map_err(failed)? / SECTOR * SECTOR;
             if image.journal_files.get(&number).is_some_and(|recorded| size < *recorded) {
-                let why = format!("{path} is cut short, and may have held acknowledged records; put it back as it was");
-                return Err(Error::new(ErrorKind::Corrupt, why));
+                give_up(number, "cut short", allowed, &mut damaged)?;
             }
             if let Some(((set, _), kept)) = kept {
                 files.push(JournalFile::of_kept(number, *set, kept, file, size));
@@ -103,17 +122,14 @@ impl Journals {
         check_copies(&files)?;
         for number in image.journal_files.keys() {
             if !names.contains(number) {
-                let path = names::journal(*number);
-                let why = format!("{path} is missing, and may hold acknowledged records; put it back, and open again");
-                return Err(Error::new(ErrorKind::Corrupt, why));
+                give_up(*number, "missing", allowed, &mut damaged)?;
             }
         }
         files.sort_by_key(|f| (f.kept, f.shard, f.order, f.name));
-        let mut damaged = Vec::new();
         for ((set, number), kept) in &image.kept {
             if !files.iter().any(|f| f.kept && (f.set, f.name) == (*set, *number)) {
                 rows.hit(Row::JournalKeptFileDamaged);
-                damaged.push(DamagedJournal { shard: kept.shard, lsn: kept.first_lsn });
+                damaged.push(DamagedJournal::Unreadable { shard: kept.shard, lsn: kept.first_lsn });
             }
         }
         Ok(Journals { files, damaged })
@@ -145,7 +161,7 @@ impl Journals {
             let apart = self.kept_apart(image.set, shard);
             let mut scan = Scan { files: &mut self.files, chain: &chain, apart, window, sink, rows };
             if let Some(lsn) = scan.run(from)? {
-                self.damaged.push(DamagedJournal { shard, lsn });
+                self.damaged.push(DamagedJournal::Unreadable { shard, lsn });
             }
         }
         for at in 0..self.files.len() {
@@ -155,7 +171,7 @@ impl Journals {
                 let mut scan = Scan { files: &mut self.files, chain: &[at], apart, window, sink, rows };
                 if let Some(lsn) = scan.run_kept(at, end)? {
                     rows.hit(Row::JournalKeptFileDamaged);
-                    self.damaged.push(DamagedJournal { shard: self.files[at].shard, lsn });
+                    self.damaged.push(DamagedJournal::Unreadable { shard: self.files[at].shard, lsn });
                 }
             }
         }
@@ -272,6 +288,20 @@ fn header_of_writes(
         }
     }
     Ok(last)
+}
+
+/// A file of the journal is not there, or not all of it.
+fn give_up(name: u32, what: &str, allowed: bool, damaged: &mut Vec<DamagedJournal>) -> Result<()> {
+    if allowed {
+        damaged.push(DamagedJournal::GivenUp { name });
+        return Ok(());
+    }
+    let why = format!(
+        "{} is {what}, and may have held acknowledged records; put it back as it was and open again, or open with the \
+         option give_up_journal (thalweg --give-up-journal) to go on without",
+        names::journal(name)
+    );
+    Err(Error::new(ErrorKind::Corrupt, why))
 }
 
 /// Two files of one use: one of them has taken the place of another, which may have held acknowledged records.

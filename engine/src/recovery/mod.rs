@@ -15,7 +15,7 @@ mod settle;
 pub(crate) mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use journal::DamagedJournal;
 
@@ -42,6 +42,8 @@ pub(crate) struct RecoveryOptions {
     pub shards: u32,
     /// Memory for pieces of journal files, beside two windows of 1 MiB and the largest frame. Bytes.
     pub cache: usize,
+    /// Files of the journal that are missing are given up.
+    pub give_up_journal: bool,
 }
 
 /// Is told how recovery goes on.
@@ -185,7 +187,7 @@ impl Replay {
         let disk = Arc::clone(store.disk());
         let mut window = Window::default();
         let mut collector = Collector { image: store.image(), rows: Rows::default(), notes: BTreeMap::new() };
-        let mut journals = Journals::find(&*disk, store.image(), &mut window, rows)?;
+        let mut journals = Journals::find(&*disk, store.image(), options.give_up_journal, &mut window, rows)?;
         journals.scan(store.image(), options.shards, &mut window, &mut collector, rows)?;
         rows.add(&collector.rows);
         let mut notes = collector.notes;

@@ -30,6 +30,9 @@ struct State<Request, Response> {
     ended: Option<Error>,
 }
 
+/// Said in each place, because a thread whose stack has no size asks the environment for one. Bytes.
+pub(super) const STACK: usize = 2 << 20;
+
 impl<Request, Response> Shared<Request, Response> {
     fn lock(&self) -> MutexGuard<'_, State<Request, Response>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -44,6 +47,7 @@ impl<Request: Send + 'static, Response: Send + 'static> Helper<Request, Response
         let _signals = AllBlocked::new();
         let thread = std::thread::Builder::new()
             .name("thalweg-meta".into())
+            .stack_size(STACK)
             .spawn({
                 let shared = Arc::clone(&shared);
                 move || run(&shared, work)

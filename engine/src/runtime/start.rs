@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::doorbell::Doorbell;
 use super::driver::DEPTH;
-use super::helper::Helper;
+use super::helper::{Helper, STACK};
 use super::machine::Machine;
 use super::posix::Posix;
 use super::scheduling;
@@ -151,6 +151,7 @@ pub(crate) fn start<M: Machine>(
         let signals = AllBlocked::new();
         let handle = std::thread::Builder::new()
             .name(format!("thalweg-shard-{index}"))
+            .stack_size(STACK)
             .spawn(move || run(index, settings, thread, helper, environment, reports, &told));
         drop(signals);
         match handle {

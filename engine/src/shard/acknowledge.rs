@@ -97,6 +97,10 @@ impl Shard {
         if !segment.dirty || segment.syncing.is_some() || segment.flights() > 0 || !(wanted || ended) {
             return;
         }
+        // What is written waits for what was appended before it, in a segment before this one.
+        if segment.acknowledged.position <= segment.synced.position {
+            return;
+        }
         segment.syncing = Some(segment.acknowledged);
         let file = segment.segment.file().expect("a segment that was written has its file");
         let generation = segment.segment.generation;
@@ -116,8 +120,9 @@ impl Shard {
             Err(error) => self.fail_writer(writer, "flushing", &error),
             Ok(()) => {
                 segment.dirty = segment.flights() > 0 || reached.is_none_or(|r| r.position < segment.device_end);
-                if let Some(reached) = reached {
-                    w.tail.watermark().advance_durable(reached.offset);
+                segment.synced = reached.unwrap_or(segment.synced);
+                if let Some(offset) = w.synced() {
+                    w.tail.watermark().advance_durable(offset);
                 }
                 self.enqueue(writer);
             }

@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::format::segment::{Footer, SegmentHeader};
 use crate::ids::{Generation, Lsn, PartitionId};
+use crate::io::no_descriptor;
 use crate::limits::SECTOR;
 use crate::manifest::{MetaDone, MetaOrder, MetaRequest, MetaResponse, SegmentEnd, Settled};
 use crate::segment::{Prefix, PreparedSegment, SEGMENT_DATA_START, Segment};
@@ -75,6 +76,7 @@ impl Shard {
         }
         if let Err(error) = &response.result
             && !matches!(asked, Asked::OpenForRead { .. } | Asked::JournalFile)
+            && !(matches!(asked, Asked::Activate { .. }) && no_descriptor(error.os_code()))
         {
             self.tell_metadata_refused(error);
         }
@@ -190,12 +192,20 @@ impl Shard {
     }
 
     fn activated(&mut self, writer: usize, generation: Generation, result: Result<MetaDone, Error>) {
-        if let Err(error) = result {
-            self.refuse(writer, "naming a segment in the manifest", &error);
-            return;
-        }
+        let birth = match result {
+            Ok(_) => Birth::Durable,
+            Err(error) if self.starve_writer(writer, &error) => Birth::Unborn,
+            Err(error) => {
+                self.refuse(writer, "naming a segment in the manifest", &error);
+                return;
+            }
+        };
+        let again = birth == Birth::Unborn;
         if let Some(segment) = self.writers[writer].segment(generation) {
-            segment.birth = Birth::Durable;
+            segment.birth = birth;
+        }
+        if again {
+            return;
         }
         self.enqueue(writer);
     }

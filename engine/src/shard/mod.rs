@@ -15,6 +15,7 @@ mod metadata;
 mod quiet;
 mod reads;
 mod settling;
+mod starved;
 mod writer;
 
 #[cfg(test)]
@@ -96,6 +97,16 @@ enum Purpose {
     },
 }
 
+impl Purpose {
+    /// Whose file it is on, where that is a partition's that is written.
+    fn writer(&self) -> Option<usize> {
+        match self {
+            Purpose::Segment { writer, .. } | Purpose::Sync { writer, .. } => Some(*writer),
+            Purpose::Journal { .. } | Purpose::Read { .. } => None,
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Shard {
     config: ShardConfig,
@@ -147,6 +158,9 @@ pub(crate) struct Shard {
     waiting: VecDeque<Op>,
     next_flight: u64,
     closing: bool,
+    /// ns.
+    closing_since: u64,
+    starved: starved::Starved,
     /// It was told that there is no space, or no journal.
     told_no_space: bool,
     told_no_journal: bool,
@@ -188,6 +202,8 @@ impl Shard {
             waiting: VecDeque::new(),
             next_flight: 0,
             closing: false,
+            closing_since: 0,
+            starved: starved::Starved::default(),
             told_no_space: false,
             told_no_journal: false,
             stopping: Vec::new(),
@@ -208,6 +224,7 @@ impl Shard {
             self.handle.counts().durable_writes.record(now.saturating_sub(since));
         }
         out.ops.append(&mut self.resumed);
+        self.feed_starved(out);
         self.take_answers(out);
         self.take_messages(out);
         self.look_for_quiet();
@@ -310,28 +327,30 @@ impl Shard {
     pub(crate) fn complete(&mut self, completion: Completion) {
         match self.in_flight.complete(completion) {
             Progress::Resume(rest) => self.resumed.push(rest),
-            Progress::Done { token, missing } => {
-                let slot = usize::try_from(token).expect("tokens are slot numbers");
-                let (purpose, counted) = self.purposes[slot].take().expect("an operation in flight has a purpose");
-                self.free_purposes.push(slot);
-                self.count(counted, &missing);
-                if let Err(error) = &missing {
-                    self.tell_refused(&purpose, counted.kind, error);
-                }
-                if let Purpose::Segment { writer, .. } | Purpose::Sync { writer, .. } = purpose {
-                    self.writers[writer].under_way -= 1;
-                }
-                match purpose {
-                    Purpose::Segment { writer, generation, flight, .. } => {
-                        self.segment_written(writer, generation, flight, missing.map(|_| ()));
-                    }
-                    Purpose::Sync { writer, generation } => {
-                        self.segment_synced(writer, generation, missing.map(|_| ()))
-                    }
-                    Purpose::Journal { write, block } => self.journal_written(write, block, missing.is_ok()),
-                    Purpose::Read { read } => self.read_done(read, missing),
-                }
+            Progress::NoDescriptor { op, error } => self.starve(op, &error),
+            Progress::Done { token, missing } => self.done(token, missing),
+        }
+    }
+
+    /// An operation is over.
+    fn done(&mut self, token: u64, missing: std::io::Result<usize>) {
+        let slot = usize::try_from(token).expect("tokens are slot numbers");
+        let (purpose, counted) = self.purposes[slot].take().expect("an operation in flight has a purpose");
+        self.free_purposes.push(slot);
+        self.count(counted, &missing);
+        if let Err(error) = &missing {
+            self.tell_refused(&purpose, counted.kind, error);
+        }
+        if let Some(writer) = purpose.writer() {
+            self.writers[writer].under_way -= 1;
+        }
+        match purpose {
+            Purpose::Segment { writer, generation, flight, .. } => {
+                self.segment_written(writer, generation, flight, missing.map(|_| ()));
             }
+            Purpose::Sync { writer, generation } => self.segment_synced(writer, generation, missing.map(|_| ())),
+            Purpose::Journal { write, block } => self.journal_written(write, block, missing.is_ok()),
+            Purpose::Read { read } => self.read_done(read, missing),
         }
     }
 
@@ -354,7 +373,7 @@ impl Shard {
             self.purposes.push(None);
             self.purposes.len() - 1
         });
-        if let Purpose::Segment { writer, .. } | Purpose::Sync { writer, .. } = purpose {
+        if let Some(writer) = purpose.writer() {
             self.writers[writer].under_way += 1;
         }
         let to = match purpose {
@@ -377,12 +396,13 @@ impl Shard {
 
     /// When [`turn`](Shard::turn) has something to do though nothing arrives. Monotone ns.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.watched.front().map(|(at, _)| *at)
+        let watched = self.watched.front().map(|(at, _)| *at);
+        watched.into_iter().chain(self.starved.next_deadline()).min()
     }
 
-    /// Nothing is under way, and nothing waits.
+    /// Nothing moves before the [deadline](Shard::next_deadline) unless something new comes.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.len() == 0
+        self.in_flight.len() == self.starved.len()
             && self.waiting.is_empty()
             && self.asked.is_empty()
             && self.answers.is_empty()
@@ -393,6 +413,7 @@ impl Shard {
 
     fn close(&mut self) {
         self.closing = true;
+        self.closing_since = self.now;
         for writer in 0..self.writers.len() {
             self.close_writer(writer);
         }
@@ -409,7 +430,10 @@ impl Shard {
 
     /// Asked to close, and everything that could be made durable and sealed is.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closing && self.is_idle() && self.writers.iter().all(|w| w.failed.is_some() || w.segments.is_empty())
+        self.closing
+            && self.is_idle()
+            && self.starved.len() == 0
+            && self.writers.iter().all(|w| w.failed.is_some() || w.segments.is_empty())
     }
 
     /// Whether every partition was sealed.

@@ -50,6 +50,7 @@ struct Rig {
     kept: Vec<u32>,
     /// Fails operations on files whose name says so.
     failing: Option<&'static str>,
+    fails_with: i32,
     by_file: Vec<(usize, String)>,
     /// Some transfers move a sector, or are interrupted.
     short: bool,
@@ -102,6 +103,7 @@ impl Rig {
             checkpoints: 0,
             kept: Vec::new(),
             failing: None,
+            fails_with: libc::EIO,
             by_file: Vec::new(),
             short: false,
             moved: BTreeMap::new(),
@@ -195,7 +197,7 @@ impl Rig {
             let how = if self.short { self.random(4) } else { 0 };
             op.size = if how == 1 { op.size.min(4096) } else { op.size };
             let result = match how {
-                _ if fails => Err(std::io::Error::from_raw_os_error(libc::EIO)),
+                _ if fails => Err(std::io::Error::from_raw_os_error(self.fails_with)),
                 2 => Err(std::io::Error::from_raw_os_error(libc::EINTR)),
                 _ => op.run(),
             };
@@ -377,6 +379,121 @@ fn a_failed_segment_write_fails_its_partition_alone() {
         assert!(rig.shard.is_closed() && !rig.shard.is_clean(), "seed {seed}: closed, and not clean");
         assert_in_files(&rig, &[good]);
     }
+}
+
+/// A sync of a later segment used to count for what an earlier one had not even written, and to be repeated until that
+/// was.
+#[test]
+fn a_later_segment_is_durable_after_the_one_before_it() {
+    for (held, code) in [("segments/1", libc::EMFILE), ("segments/2", libc::EMFILE)] {
+        let mut rig = Rig::new(1);
+        let start = TailStart {
+            partition: PartitionId { topic: TopicId(1), partition: 0 },
+            durability: Durability::LoseOnPowerCut,
+            next_offset: 0,
+            last_time: 0,
+        };
+        let tail = Arc::new(Tail::new(start, Arc::clone(&rig.pool), Arc::new(Chain::new(Vec::new()))));
+        (rig.failing, rig.fails_with) = (Some(held), code);
+        while rig.segments.len() < 3 || tail.active().len() < 2 {
+            rig.append(&tail, 5_000).expect("accepted");
+        }
+        let last = rig.append(&tail, 5_000).expect("accepted").end.offset;
+        let first_end = tail.active()[0].closed().expect("it was left").offset;
+        tail.want_durable(last);
+        rig.handle.announce(&tail);
+        let moved = |rig: &Rig| rig.moved.get("segments").copied();
+        rig.settle();
+        let durable = tail.watermark().durable();
+        assert!(
+            durable < first_end || held == "segments/2" && durable == first_end,
+            "{held}: {durable} of {first_end}"
+        );
+        let before = moved(&rig);
+        rig.settle();
+        assert_eq!(moved(&rig), before, "{held}");
+        rig.failing = None;
+        rig.now += 20_000_000;
+        rig.settle();
+        assert_eq!(tail.watermark().durable(), last, "{held}");
+    }
+}
+
+/// A file that had to be opened again without a descriptor left used to fail its partition until the next open.
+#[test]
+fn what_has_no_descriptor_waits_until_there_is_one() {
+    for seed in 1..20 {
+        let mut rig = Rig::new(seed);
+        let tails = [rig.tail(0), rig.tail(1)];
+        for tail in &tails {
+            rig.append(tail, 100).expect("an append");
+        }
+        rig.settle();
+        (rig.failing, rig.fails_with) = (Some("segments/"), libc::EMFILE);
+        let mut last = 0;
+        for tail in &tails {
+            last = rig.append(tail, 40_000).expect("accepted").end.offset;
+        }
+        for _ in 0..50 {
+            rig.settle();
+            rig.now = rig.shard.next_deadline().expect("it is tried again");
+        }
+        assert!(tails.iter().all(|t| t.watermark().durable() == 1 && t.watermark().failure().is_none()));
+        let told = std::iter::from_fn(|| rig.events.try_next()).count();
+        assert_eq!(told, 1, "seed {seed}");
+        rig.failing = None;
+        rig.now += 20_000_000;
+        rig.settle();
+        assert!(tails.iter().all(|t| t.watermark().durable() == last), "seed {seed}");
+        rig.handle.send(Message::Close);
+        rig.settle();
+        assert!(rig.shard.is_clean(), "seed {seed}");
+        assert_in_files(&rig, &tails);
+    }
+}
+
+#[test]
+fn a_segment_that_has_no_descriptor_is_named_once_there_is_one() {
+    let mut rig = Rig::new(1);
+    let tail = rig.tail(0);
+    let none = Error::os("writing the header", &std::io::Error::from_raw_os_error(libc::ENFILE));
+    rig.refused = Some((|order| matches!(order, MetaOrder::ActivateSegment { .. }), none));
+    rig.append(&tail, 100).expect("accepted");
+    for _ in 0..50 {
+        rig.settle();
+        rig.now = rig.shard.next_deadline().expect("it is tried again");
+    }
+    assert!(tail.watermark().durable() == 0 && tail.watermark().failure().is_none());
+    assert_eq!(std::iter::from_fn(|| rig.events.try_next()).count(), 1);
+    rig.refused = None;
+    rig.now += 20_000_000;
+    rig.settle();
+    assert_eq!(tail.watermark().durable(), 1);
+}
+
+/// A close does not wait for ever: what was accepted and cannot be written is not acknowledged.
+#[test]
+fn a_close_without_descriptors_ends() {
+    let mut rig = Rig::new(1);
+    let (starved, good) = (rig.tail(0), rig.tail(1));
+    rig.append(&starved, 100).expect("an append");
+    rig.settle();
+    rig.append(&good, 100).expect("an append");
+    rig.settle();
+    (rig.failing, rig.fails_with) = (Some("segments/1"), libc::EMFILE);
+    rig.append(&starved, 40_000).expect("accepted");
+    rig.handle.send(Message::Close);
+    rig.settle();
+    let begun = rig.now;
+    while !rig.shard.is_closed() {
+        rig.now = rig.shard.next_deadline().expect("it is tried again");
+        rig.settle();
+    }
+    assert!((9_000_000_000..12_000_000_000).contains(&(rig.now - begun)), "{} ns", rig.now - begun);
+    assert!(!rig.shard.is_clean() && starved.watermark().durable() == 1);
+    let failure = starved.watermark().failure().expect("who waits is told");
+    assert!(failure.message().contains("ulimit -n"), "{failure}");
+    assert_eq!(good.watermark().durable(), 1);
 }
 
 #[test]

@@ -103,6 +103,8 @@ pub(crate) struct SegmentWriter {
     journals: VecDeque<(u32, u64)>,
     /// Writes completed without being durable.
     pub(crate) dirty: bool,
+    /// What writes that were not durable, and syncs after them, made so.
+    pub(crate) synced: Prefix,
     /// A sync is in flight, for everything up to this prefix.
     pub(crate) syncing: Option<Prefix>,
     pub(crate) sealing: bool,
@@ -155,6 +157,18 @@ impl Writer {
         }
     }
 
+    /// The offset below which syncs made everything durable: a later segment's counts after all of those before.
+    pub(crate) fn synced(&self) -> Option<u64> {
+        let mut reached = None;
+        for SegmentWriter { segment, synced, .. } in &self.segments {
+            reached = Some(synced.offset);
+            if segment.closed().is_none_or(|end| synced.position < end.position) {
+                break;
+            }
+        }
+        reached
+    }
+
     pub(crate) fn segment(&mut self, generation: Generation) -> Option<&mut SegmentWriter> {
         self.segments.iter_mut().find(|s| s.segment.generation == generation)
     }
@@ -177,6 +191,7 @@ impl SegmentWriter {
             settled: start,
             journals: VecDeque::new(),
             dirty: false,
+            synced: start,
             syncing: None,
             sealing: false,
             checkpoint_due: false,

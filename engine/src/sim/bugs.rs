@@ -54,12 +54,16 @@ pub enum Bug {
     ForgetOtherShards,
     /// Truncation: go on in the file of what was cut off, under its generation.
     KeepGeneration,
+    /// Manifest: read the first copy of an edit only.
+    FirstCopyOnly,
+    /// Manifest: build on a log of which one copy is damaged, without rewriting it.
+    LeaveDamagedCopy,
 }
 
 #[cfg(any(test, feature = "sim"))]
 impl Bug {
     /// Every bug, for tests that plant each in turn.
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 24] = [
         Bug::AckBeforeWrite,
         Bug::TrustIndex,
         Bug::AcceptBeyondHole,
@@ -82,6 +86,8 @@ impl Bug {
         Bug::PublishPastReservation,
         Bug::ForgetOtherShards,
         Bug::KeepGeneration,
+        Bug::FirstCopyOnly,
+        Bug::LeaveDamagedCopy,
     ];
 }
 

@@ -204,8 +204,8 @@ impl Device {
         bytes
     }
 
-    /// Flips bits of durable bytes in a file whose path `may_rot` accepts, or makes a page of it unreadable. Returns the
-    /// path.
+    /// Flips bits of durable bytes in a file whose path `may_rot` accepts, or makes a page of it unreadable. Answers the
+    /// path, which nobody is excused by before it is [blamed](Device::blame).
     pub(crate) fn rot(&self, may_rot: impl Fn(&str) -> bool) -> Option<String> {
         let mut state = self.lock();
         let State { rng, names, files, damage, .. } = &mut *state;
@@ -217,10 +217,14 @@ impl Device {
         let path = path.to_string();
         let content = files.get_mut(&inode)?;
         let at = if rng.one_in(4) { content.go_bad(rng)? } else { content.rot(rng)? };
-        damage.files.insert(path.clone());
         damage.rotten += 1;
         state.note(|| format!("== bits flip in {path} at {at}"), at);
         Some(path)
+    }
+
+    /// What rotted in a file excuses the engine.
+    pub(crate) fn blame(&self, path: String) {
+        self.lock().damage.files.insert(path);
     }
 }
 

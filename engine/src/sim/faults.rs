@@ -75,6 +75,15 @@ pub(crate) struct Damage {
     pub(crate) lies: u64,
 }
 
+/// One sector of a write that power fails during may hold anything afterwards.
+pub(crate) fn garble(rng: &mut Rng, bytes: &mut [u8]) {
+    if rng.one_in(6) && !bytes.is_empty() {
+        let start = rng.index(bytes.len().div_ceil(4096)) * 4096;
+        let end = (start + 4096).min(bytes.len());
+        bytes[start..end].fill_with(|| rng.next() as u8);
+    }
+}
+
 /// Which parts of a write of `size` bytes reach the medium when power fails during it, as ranges in ascending order.
 ///
 /// Devices tear at 512 or 4,096 bytes, in any order; a controller that dies tears anywhere.

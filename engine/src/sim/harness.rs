@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::format::record::{Record, RecordHeader};
 use crate::gate::Gate;
 use crate::ids::{DurablePrimitive, Generation, PartitionId, TopicId};
-use crate::io::{Completion, Disk, Environment, Op};
+use crate::io::{Completion, Disk, Environment, Op, OpKind};
 use crate::journal::JournalIdentity;
 use crate::limits::JOURNAL_IN_FLIGHT_MAX;
 use crate::manifest::{ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaResponse, MetaStore};
@@ -199,7 +199,7 @@ impl Incarnation {
         } else {
             ManifestStore::create(disk, Arc::clone(&injected), DurablePrimitive::DurableWrite)?
         };
-        let recovery = RecoveryOptions { shards: shards as u32, cache: 256 << 10 };
+        let recovery = RecoveryOptions { shards: shards as u32, cache: 256 << 10, give_up_journal: false };
         let recovered = recover(&mut manifest, recovery, &mut Met(met))?;
         let options = MetaOptions { journal_file_size: setting.journal_size, pool_files: 4 };
         let meta = MetaStore::open(manifest, options)?;
@@ -368,14 +368,19 @@ impl Incarnation {
         self.shards.iter().map(|driven| driven.operations.len()).sum()
     }
 
-    /// Runs one of the operations in flight and gives its shard the completion.
-    pub(crate) fn complete(&mut self, mut index: usize) {
+    /// Runs one of the operations in flight and gives its shard the completion. `starved`: a write or flush finds no
+    /// descriptor to open its file again with.
+    pub(crate) fn complete(&mut self, mut index: usize, starved: bool) {
         for at in 0..self.shards.len() {
             let operations = &mut self.shards[at].operations;
             if index < operations.len() {
                 let op = operations.swap_remove(index);
-                let completion = Completion { token: op.token, result: op.run() };
-                self.shards[at].shard.complete(completion);
+                let result = if starved && op.kind != OpKind::Read {
+                    Err(std::io::Error::from_raw_os_error(libc::EMFILE))
+                } else {
+                    op.run()
+                };
+                self.shards[at].shard.complete(Completion { token: op.token, result });
                 return;
             }
             index -= operations.len();
@@ -419,7 +424,7 @@ impl Incarnation {
             self.turn(shard);
         }
         while self.operations() > 0 {
-            self.complete(rng.index(self.operations()));
+            self.complete(rng.index(self.operations()), false);
         }
         self.run_metadata(usize::MAX);
         while self.deliver() {}

@@ -43,6 +43,9 @@ impl World {
                     self.counts.opens += 1;
                     self.counts.rows.add(&found.rows);
                     self.engine = Some(engine);
+                    if self.device.damage().errors == self.before.errors && faults.capacity.is_none() {
+                        self.manifest_rotten = 0;
+                    }
                     self.check_opened(found.topics)?;
                     self.device.set_faults(if calm && attempt > 2 { faults } else { self.setting.faults });
                     return Ok(true);
@@ -68,7 +71,8 @@ impl World {
                         }
                         _ => false,
                     };
-                    if !excused {
+                    // What a calm device does not give at once, it does not give later.
+                    if !excused || attempt > 10 {
                         return Err(Violation(format!("the store does not open: {:?} {error}", error.kind())));
                     }
                     self.device.note(|| format!("== refused: {error}"), 2);
@@ -148,10 +152,28 @@ impl World {
         self.actors.forget();
         self.device.settle(crash);
         if self.rng.per_million(self.setting.faults.rot) {
-            let place = *self.rng.pick(&["segments/", "segments/", "journal/", ""]);
-            self.device.rot(|path| path.starts_with(place));
+            self.rot();
         }
         self.oracle.crash(if crash == Crash::Kill { Promise::Kill } else { Promise::PowerCut });
+    }
+
+    /// Bits flip somewhere. The manifest stands twice: one place of it may rot, and has no excuse, until it is whole again.
+    fn rot(&mut self) {
+        let manifest = |path: &str| !path.contains('/');
+        match *self.rng.pick(&["segments/", "segments/", "journal/", ""]) {
+            "" => {
+                let Some(path) = self.device.rot(manifest) else { return };
+                self.manifest_rotten += 1;
+                if self.manifest_rotten > 1 {
+                    self.device.blame(path);
+                }
+            }
+            directory => {
+                if let Some(path) = self.device.rot(|path| path.starts_with(directory)) {
+                    self.device.blame(path);
+                }
+            }
+        }
     }
 
     /// Closes the engine properly, if the machine stays on for so long.

@@ -34,6 +34,8 @@ pub(crate) struct Setting {
     pub(crate) loot: u32,
     /// One step in so many truncates a partition; 0 for none.
     pub(crate) truncate_one_in: u64,
+    /// Chance that a write or flush has no descriptor, per million.
+    pub(crate) starved: u32,
 }
 
 impl Setting {
@@ -62,6 +64,7 @@ impl Setting {
             loot: if rng.one_in(4) { 30_000 } else { 0 },
             // Drawn beside the others: worlds without truncations are what they would be if there were none.
             truncate_one_in: *Rng::new(scramble(rng.clone().next())).pick(&[0, 20, 60]),
+            starved: *Rng::new(scramble(rng.clone().next() ^ 1)).pick(&[0, 0, 30_000, 300_000]),
         }
     }
 

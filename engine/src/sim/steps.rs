@@ -162,7 +162,8 @@ impl World {
         let Some(engine) = &mut self.engine else { return };
         for _ in 0..self.rng.between(1, 3) {
             if engine.operations() > 0 {
-                engine.complete(self.rng.index(engine.operations()));
+                let starved = self.rng.per_million(self.setting.starved);
+                engine.complete(self.rng.index(engine.operations()), starved);
             }
         }
     }

@@ -107,6 +107,8 @@ pub(crate) struct World {
     pub(crate) counts: Counts,
     /// What the device had done when this life began.
     pub(crate) before: Damage,
+    /// Places of the manifest that rotted since it was last written anew.
+    pub(crate) manifest_rotten: u64,
 }
 
 /// Runs the world of a seed.
@@ -118,12 +120,20 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>, for_bug: Option<Bug>, log: bool) 
         world.setting.faults.sync_error = 200_000;
         world.setting.kill_one_in = 2;
     }
+    if for_bug == Some(Bug::BothRootsAtOnce) {
+        // Power that fails during a commit, most of which an open makes.
+        world.setting.faults = Faults::default();
+        (world.setting.kill_one_in, world.setting.interrupted_one_in) = (10, 1);
+    }
     if for_bug == Some(Bug::KeepSuccessorBeyondGap) {
         // Segments that end often, and a device that only loses power: of two of them the later one alone may be there.
         world.setting.faults = Faults::default();
         (world.setting.first_segment, world.setting.largest_segment) = (64 << 10, 64 << 10);
         (world.setting.sizes.large_one_in, world.setting.sizes.large) = (2, 40_000);
         world.setting.kill_one_in = 10;
+    }
+    if matches!(for_bug, Some(Bug::FirstCopyOnly | Bug::LeaveDamagedCopy)) {
+        world.setting.faults = Faults { rot: 1_000_000, ..Faults::default() };
     }
     match for_bug {
         None => {}
@@ -167,6 +177,7 @@ impl World {
             next_topic: 1,
             counts: Counts::default(),
             before: Damage::default(),
+            manifest_rotten: 0,
         }
     }
 

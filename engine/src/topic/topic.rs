@@ -52,6 +52,11 @@ impl Topic {
         &self.state.name
     }
 
+    /// Its number; never used again in this store, even after the topic is deleted.
+    pub fn id(&self) -> u32 {
+        self.state.id.0
+    }
+
     /// The number of its partitions.
     pub fn partitions(&self) -> u32 {
         self.state.partitions()

@@ -23,7 +23,7 @@ pub(crate) struct CheckpointEntry {
 /// A change to what the store consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
-    /// Nothing: fills the log up to a sector.
+    /// Nothing: ends each copy of a commit at a sector.
     Padding,
     /// The first edit of every log.
     Store {

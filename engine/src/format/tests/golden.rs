@@ -11,7 +11,7 @@ use crate::durability::Durability;
 use crate::format::file::{FileError, set_version};
 use crate::format::frame::{FrameError, Kind, Place, SINGLE, Stamp, TAG_TERM, pad, verify, void};
 use crate::format::journal::{self, JournalHeader, RangeEntry, WatermarkEntry, WriteBuilder};
-use crate::format::manifest::{CheckpointEntry, Edit, Root, append_edit, append_padding, log_start, parse_edit};
+use crate::format::manifest::{CheckpointEntry, Edit, Root, Slot, append_commit, log_start, read_commit};
 use crate::format::record::{Record, RecordHeader};
 use crate::format::segment::{Footer, IndexEntry, NEVER, SEGMENT_DATA_START, SegmentHeader};
 use crate::format::view::FrameRecords;
@@ -247,29 +247,21 @@ fn edits() -> Vec<Edit> {
 #[test]
 fn manifest() {
     let mut log = Vec::new();
-    let mut crc = log_start(STORE, 3);
+    let start = log_start(STORE, 3);
     let edits = edits();
-    for (index, edit) in edits.iter().enumerate() {
-        crc = append_edit(&mut log, edit, index as u64 + 1, crc);
-    }
-    let last_sequence = edits.len() as u64 + 1;
-    let last_crc = append_padding(&mut log, last_sequence, crc).expect("the log does not end at a sector");
+    let (last_sequence, last_crc) = append_commit(&mut log, &edits, 0, start);
     assert_golden("manifest-log.bin", &log);
 
-    let (mut at, mut previous) = (0, log_start(STORE, 3));
-    for (index, edit) in edits.iter().chain([&Edit::Padding]).enumerate() {
-        let read = parse_edit(&log[at..], index as u64 + 1, previous).expect("the edit is whole");
-        assert_eq!(&read.edit, edit);
-        (at, previous) = (at + read.size, read.crc);
-    }
-    assert_eq!((at, previous), (log.len(), last_crc));
+    let read = read_commit(&log, 0, start).expect("the commit is whole");
+    assert!(read.damaged.is_empty());
+    assert_eq!((read.edits, read.sequence, read.crc, read.size), (edits, last_sequence, last_crc, log.len()));
 
     let log_length = log.len() as u64;
     let root = Root { store: STORE, commit: 12, log_number: 3, log_length, last_sequence, last_crc };
     let mut sector = vec![0xa5; SECTOR_SIZE];
     root.encode(&mut sector);
     assert_golden("manifest-root.bin", &sector);
-    assert_eq!(Root::parse(&sector), Ok(root));
+    assert_eq!(Slot::parse(&sector), Ok(Slot { newest: root, whole: true, same: true }));
 }
 
 /// A file of version 2: a head that is valid, and after it whatever version 2 will be like.
@@ -284,7 +276,7 @@ fn version_2_is_unsupported() {
         ("v2-segment.bin", b"THLWGSEG", &|bytes| unsupported(SegmentHeader::parse(bytes).map(drop))),
         ("v2-footer.bin", b"THLWGIDX", &|bytes| unsupported(Footer::parse(bytes).map(drop))),
         ("v2-journal.bin", b"THLWGJNL", &|bytes| unsupported(JournalHeader::parse(bytes).map(drop))),
-        ("v2-manifest-root.bin", b"THLWGMAN", &|bytes| unsupported(Root::parse(bytes).map(drop))),
+        ("v2-manifest-root.bin", b"THLWGMAN", &|bytes| unsupported(Slot::parse(bytes).map(drop))),
     ];
     for (name, magic, check) in files {
         let mut bytes: Vec<u8> = (0..SECTOR_SIZE).map(|at| (at * 31 + at / 7) as u8).collect();

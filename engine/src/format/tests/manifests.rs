@@ -7,8 +7,8 @@ use super::{every_changed_byte, partition};
 use crate::durability::Durability;
 use crate::format::file::{FileError, set_version};
 use crate::format::manifest::{
-    CheckpointEntry, EDIT_HEADER, Edit, EditError, ROOT_SIZE, Root, append_edit, append_padding, forge, log_start,
-    parse_edit,
+    CheckpointEntry, EDIT_HEADER, Edit, EditError, ROOT_SIZE, Root, SLOT_SIZE, Slot, append_edit, append_padding,
+    forge, log_start, parse_edit,
 };
 use crate::ids::{DurablePrimitive, Generation, Lsn, PartitionId, TopicId};
 use crate::limits::{PARTITIONS_MAX, SECTOR, TOPIC_NAME_MAX};
@@ -36,7 +36,7 @@ fn checkpoint_entry() -> impl Strategy<Value = CheckpointEntry> {
 }
 
 /// Every edit there is.
-fn edit() -> impl Strategy<Value = Edit> {
+pub(super) fn edit() -> impl Strategy<Value = Edit> {
     let n = any::<u64>;
     let m = any::<u32>;
     let topic = || any::<u32>().prop_map(TopicId);
@@ -104,16 +104,16 @@ proptest! {
             crc = append_edit(&mut log, edit, sequence as u64, crc);
             prop_assert!(log.len().is_multiple_of(8));
         }
-        let padded = append_padding(&mut log, edits.len() as u64, crc);
+        let last = append_padding(&mut log, edits.len() as u64, crc);
         prop_assert!(log.len().is_multiple_of(SECTOR as usize));
 
         let (mut at, mut previous) = (0, log_start(store, number));
-        for (sequence, edit) in edits.iter().chain(padded.map(|_| &Edit::Padding)).enumerate() {
+        for (sequence, edit) in edits.iter().chain([&Edit::Padding]).enumerate() {
             let read = parse_edit(&log[at..], sequence as u64, previous).expect("the edit is whole");
             prop_assert_eq!((&read.edit, read.sequence), (edit, sequence as u64));
             (at, previous) = (at + read.size, read.crc);
         }
-        prop_assert_eq!((at, previous), (log.len(), padded.unwrap_or(crc)));
+        prop_assert_eq!((at, previous), (log.len(), last));
     }
 
     #[test]
@@ -172,13 +172,42 @@ proptest! {
 
 #[test]
 fn roots_come_back_and_notice_every_changed_byte() {
-    let mut sector = vec![0xa5; ROOT_SIZE];
+    let mut sector = vec![0xa5; SLOT_SIZE];
     root().encode(&mut sector);
-    assert_eq!(Root::parse(&sector), Ok(root()));
-    assert!(Root::parse(&sector[..sector.len() - 1]).is_err());
-    every_changed_byte(&sector, |changed| Root::parse(changed).is_err());
-    set_version(&mut sector, 2);
-    assert!(matches!(Root::parse(&sector), Err(FileError::Unsupported(_))));
+    let whole = Slot { newest: root(), whole: true, same: true };
+    assert_eq!(Slot::parse(&sector), Ok(whole));
+    assert!(Root::parse(&sector[..ROOT_SIZE - 1]).is_err());
+    every_changed_byte(&sector[..ROOT_SIZE], |changed| Root::parse(changed).is_err());
+    every_changed_byte(&sector, |changed| Slot::parse(changed) == Ok(Slot { whole: false, ..whole }));
+    for at in (0..SLOT_SIZE).step_by(ROOT_SIZE) {
+        let mut later = sector.clone();
+        set_version(&mut later[at..at + ROOT_SIZE], 2);
+        assert!(matches!(Slot::parse(&later), Err(FileError::Unsupported(_))));
+    }
+    sector.chunks_mut(ROOT_SIZE).for_each(|copy| copy[ROOT_SIZE / 2] = 1);
+    assert!(matches!(Slot::parse(&sector), Err(FileError::Damaged(_))));
+}
+
+/// Wherever a write over an older root is cut off, one of the two is read.
+#[test]
+fn a_torn_root_is_the_old_one_or_the_new_one() {
+    let (mut old, mut new) = (vec![0; SLOT_SIZE], vec![0; SLOT_SIZE]);
+    let later = Root { commit: 3, log_length: 8192, ..root() };
+    root().encode(&mut old);
+    later.encode(&mut new);
+    for cut in 0..=SLOT_SIZE {
+        for (head, tail) in [(&new, &old), (&old, &new)] {
+            let torn = [&head[..cut], &tail[cut..]].concat();
+            let slot = Slot::parse(&torn).expect("a copy is whole");
+            let piece = cut % ROOT_SIZE == 0 || !torn[..].chunks(ROOT_SIZE).any(|copy| Root::parse(copy).is_err());
+            assert_eq!(slot.whole, piece, "cut at {cut}");
+            assert!([root(), later].contains(&slot.newest));
+            assert_eq!(
+                slot.same,
+                torn.chunks(ROOT_SIZE).filter_map(|copy| Root::parse(copy).ok()).all(|root| root == slot.newest)
+            );
+        }
+    }
 }
 
 #[test]
@@ -265,11 +294,8 @@ fn padding_reaches_the_sector_from_everywhere() {
     for length in (0..=2 * SECTOR as usize).step_by(8) {
         let mut log = vec![0xa5; length];
         let crc = append_padding(&mut log, 3, 4);
-        assert!(log.len().is_multiple_of(SECTOR as usize));
-        assert_eq!(crc.is_none(), length.is_multiple_of(SECTOR as usize));
-        if let Some(crc) = crc {
-            let read = parse_edit(&log[length..], 3, 4).expect("the padding is whole");
-            assert_eq!((read.edit, read.crc, read.size), (Edit::Padding, crc, log.len() - length));
-        }
+        assert!(log.len().is_multiple_of(SECTOR as usize) && log.len() > length);
+        let read = parse_edit(&log[length..], 3, 4).expect("the padding is whole");
+        assert_eq!((read.edit, read.crc, read.size), (Edit::Padding, crc, log.len() - length));
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the format as a whole: what is written comes back, what is changed is noticed, what is hostile is survived.
 
 mod arbitrary;
+mod commits;
 mod frames;
 mod golden;
 mod journals;

@@ -16,6 +16,12 @@ pub(super) struct Root {
 }
 
 /// The parts of a path inside the store. Anything that could lead elsewhere is refused before the kernel sees it.
+/// The directory that holds `path`, and the last part of the path.
+pub(super) fn split(path: &str) -> io::Result<(&str, CString)> {
+    let last = parts(path)?.pop().expect("a path has at least one part");
+    Ok((path.rsplit_once('/').map_or("", |(above, _)| above), last))
+}
+
 fn parts(path: &str) -> io::Result<Vec<CString>> {
     let refused = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("path {path:?} {why}"));
     path.split('/')
@@ -128,13 +134,6 @@ impl Root {
         }
         let at = directory.as_ref().map_or(self.raw_fd(), AsRawFd::as_raw_fd);
         open_plain(at, &last, flags | libc::O_NOFOLLOW, mode)
-    }
-
-    /// The directory that holds `path`, opened, and the last part of the path.
-    pub(super) fn parent_of(&self, path: &str) -> io::Result<(OwnedFd, CString)> {
-        let last = parts(path)?.pop().expect("a path has at least one part");
-        let above = path.rsplit_once('/').map_or("", |(above, _)| above);
-        Ok((self.open_at(above, libc::O_PATH | libc::O_DIRECTORY, 0)?, last))
     }
 
     fn resolve(&self, path: CString, flags: i32, mode: u32) -> io::Result<OwnedFd> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use super::beneath::Root;
 use super::{check, probe};
-use crate::io::OpKind;
+use crate::io::{OpKind, no_descriptor};
 use crate::limits::OPEN_FILES_MIN;
 
 /// What is kept open when no option says: a quarter of what the process may open, as the rest of the program needs
@@ -146,9 +146,7 @@ impl Descriptors {
         let root = self.root()?;
         let open = || root.open_at(path, flags, mode);
         let mut result = open();
-        let none_left = |result: &io::Result<OwnedFd>| {
-            result.as_ref().is_err_and(|e| matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)))
-        };
+        let none_left = |result: &io::Result<OwnedFd>| result.as_ref().is_err_and(|e| no_descriptor(e.raw_os_error()));
         if none_left(&result) && self.give_way(0) {
             result = open();
         }

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::beneath::Root;
+use super::beneath::{self, Root};
 use super::check;
 use super::descriptors::Descriptors;
 use super::file::{DurableMode, OsFile};
@@ -110,6 +110,12 @@ impl OsDisk {
         // SAFETY: no memory is handed over.
         check(unsafe { libc::fchmod(fd.as_raw_fd(), FILE_MODE) })?;
         Ok(fd)
+    }
+
+    /// The directory that holds `path`, opened, and the last part of the path.
+    fn parent_of(&self, path: &str) -> io::Result<(OwnedFd, CString)> {
+        let (above, last) = beneath::split(path)?;
+        Ok((self.descriptors.open(above, libc::O_PATH | libc::O_DIRECTORY, 0)?, last))
     }
 
     /// How many segment files stay open at most.
@@ -234,7 +240,7 @@ impl Disk for OsDisk {
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {
-        let (parent, name) = self.root.parent_of(path)?;
+        let (parent, name) = self.parent_of(path)?;
         // SAFETY: `name` is a zero-terminated string that outlives the call.
         check(unsafe { libc::mkdirat(parent.as_raw_fd(), name.as_ptr(), DIRECTORY_MODE) })?;
         open_to_owner(parent.as_raw_fd(), &name)
@@ -245,21 +251,21 @@ impl Disk for OsDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let (from_parent, from) = self.root.parent_of(from)?;
-        let (to_parent, to) = self.root.parent_of(to)?;
+        let (from_parent, from) = self.parent_of(from)?;
+        let (to_parent, to) = self.parent_of(to)?;
         // SAFETY: both names are zero-terminated strings that outlive the call.
         check(unsafe { libc::renameat(from_parent.as_raw_fd(), from.as_ptr(), to_parent.as_raw_fd(), to.as_ptr()) })
             .map(|_| ())
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        let (parent, name) = self.root.parent_of(path)?;
+        let (parent, name) = self.parent_of(path)?;
         // SAFETY: `name` is a zero-terminated string that outlives the call.
         check(unsafe { libc::unlinkat(parent.as_raw_fd(), name.as_ptr(), 0) }).map(|_| ())
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
-        let (parent, name) = self.root.parent_of(path)?;
+        let (parent, name) = self.parent_of(path)?;
         // SAFETY: `name` is a zero-terminated string that outlives the call.
         check(unsafe { libc::unlinkat(parent.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) }).map(|_| ())
     }

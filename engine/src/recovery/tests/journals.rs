@@ -1,11 +1,12 @@
 //! Steps 2 and 3.
 
-use super::world::{OPTIONS, World, load, open, recover_disk};
+use super::world::{OPTIONS, World, load, open, recover_disk, recover_without_journal};
 use crate::error::ErrorKind;
 use crate::format::segment::SEGMENT_DATA_START;
 use crate::ids::{Generation, PartitionId, TopicId};
 use crate::limits::SECTOR;
 use crate::manifest::{MetaOrder, names};
+use crate::recovery::DamagedJournal;
 use crate::recovery::table::Row;
 
 #[test]
@@ -104,7 +105,8 @@ fn a_write_known_durable_that_cannot_be_read_is_damage_of_whom_it_names() {
     // The third is not known durable; it was lost with the second.
     assert_eq!((partition.damaged[0].start, partition.damaged[0].end), (2, 4));
     assert_eq!(recovered.damaged_journals.len(), 1);
-    assert_eq!((recovered.damaged_journals[0].shard, recovered.damaged_journals[0].lsn.0), (1, 2));
+    let expected = DamagedJournal::Unreadable { shard: 1, lsn: crate::ids::Lsn(2) };
+    assert_eq!(recovered.damaged_journals, [expected]);
     assert_eq!(recovered.rows.of(Row::RangeLost), 1);
     assert_eq!(recovered.rows.of(Row::JournalDamaged), 1);
     assert_eq!(world.recover().partitions[&id].damaged, partition.damaged);
@@ -202,7 +204,7 @@ fn a_file_without_a_header_is_damage_if_a_later_one_says_that_it_was_durable() {
 }
 
 #[test]
-fn a_file_ending_exactly_is_no_failure() {
+pub(super) fn a_file_ending_exactly_is_no_failure() {
     let mut world = World::new();
     let mut journal = world.journal(0, 1, 1);
     while journal.position < OPTIONS.journal_file_size {
@@ -248,6 +250,10 @@ fn a_journal_survives_the_loss_of_a_header_and_is_missed_when_its_file_is_gone()
         let error = recover_disk(&disk).expect_err("acknowledged records may be gone");
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.message().contains(&name), "{error}");
+        let recovered = recover_without_journal(&disk).expect("recovery without it");
+        assert_eq!(recovered.damaged_journals, [DamagedJournal::GivenUp { name: journal.name }]);
+        assert_eq!(recovered.partitions[&seg.id].end_offset, 0);
+        assert!(recover_disk(&disk).expect("another open").damaged_journals.is_empty());
     }
 }
 
@@ -295,7 +301,7 @@ fn a_copy_in_the_place_of_a_file_is_not_passed_over() {
 }
 
 #[test]
-fn a_write_of_another_number_does_not_count() {
+pub(super) fn a_write_of_another_number_does_not_count() {
     let mut world = World::new();
     let mut journal = world.journal(0, 1, 1);
     journal.write(&[], &[], 0);
@@ -307,7 +313,7 @@ fn a_write_of_another_number_does_not_count() {
 }
 
 #[test]
-fn what_lies_below_the_checkpoint_is_not_needed() {
+pub(super) fn what_lies_below_the_checkpoint_is_not_needed() {
     let mut world = World::new();
     let mut seg = world.segment(1, 0);
     let mut journal = world.journal(0, 1, 1);
@@ -407,7 +413,7 @@ fn ranges_below_the_log_start_are_what_later_ones_stand_on() {
 }
 
 #[test]
-fn a_generation_that_the_manifest_should_know_is_damage() {
+pub(super) fn a_generation_that_the_manifest_should_know_is_damage() {
     let mut world = World::new();
     let mut known = world.segment(1, 0);
     known.append_many(1);

@@ -204,7 +204,7 @@ fn a_full_segment_ends_at_its_capacity() {
 }
 
 #[test]
-fn a_header_that_reaches_beyond_the_segment_is_none() {
+pub(super) fn a_header_that_reaches_beyond_the_segment_is_none() {
     let mut world = World::new();
     let mut seg = world.segment(1, 0);
     seg.append(100, None);
@@ -268,7 +268,7 @@ fn a_successor_goes_on_where_its_predecessor_ends() {
 }
 
 #[test]
-fn a_successor_below_the_tail_cuts_it() {
+pub(super) fn a_successor_below_the_tail_cuts_it() {
     let mut world = World::new();
     let mut first = world.segment(1, 0);
     first.append_many(4);
@@ -360,7 +360,7 @@ fn a_sealed_successor_testifies_for_everything_before_it() {
 }
 
 #[test]
-fn a_recorded_gap_is_none() {
+pub(super) fn a_recorded_gap_is_none() {
     let mut world = World::new();
     let mut first = world.segment(1, 0);
     first.append_many(4);

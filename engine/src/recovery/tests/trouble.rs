@@ -90,7 +90,7 @@ fn a_segment_that_cannot_be_read_is_no_torn_tail() {
 }
 
 #[test]
-fn a_missing_file_is_said_of_its_partition_only() {
+pub(super) fn a_missing_file_is_said_of_its_partition_only() {
     let (world, a, b) = two();
     use crate::io::Disk;
     world.disk.remove(&a.path()).expect("the file");
@@ -138,7 +138,7 @@ fn a_commit_that_fails_is_an_open_that_fails() {
 }
 
 #[test]
-fn a_frame_of_a_kind_that_this_build_does_not_know_waits_for_one_that_does() {
+pub(super) fn a_frame_of_a_kind_that_this_build_does_not_know_waits_for_one_that_does() {
     let mut world = World::new();
     let mut seg = world.segment(1, 0);
     seg.append_many(2);
@@ -155,7 +155,7 @@ fn a_frame_of_a_kind_that_this_build_does_not_know_waits_for_one_that_does() {
 }
 
 #[test]
-fn a_whole_frame_whose_records_do_not_add_up_is_damage() {
+pub(super) fn a_whole_frame_whose_records_do_not_add_up_is_damage() {
     let mut world = World::new();
     let mut seg = world.segment(1, 0);
     seg.append_many(2);
@@ -170,7 +170,7 @@ fn a_whole_frame_whose_records_do_not_add_up_is_damage() {
 }
 
 #[test]
-fn a_kept_file_that_rots_or_vanishes_is_said() {
+pub(super) fn a_kept_file_that_rots_or_vanishes_is_said() {
     for vanish in [false, true] {
         let (world, a, _) = two();
         let path = a.path();

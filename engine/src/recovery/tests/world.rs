@@ -1,6 +1,6 @@
 //! A store in memory whose shard is the test: it writes segments and journal files as a shard would, and stops.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::durability::Durability;
@@ -19,11 +19,12 @@ use crate::manifest::memory::{MemoryDisk, TestEnvironment};
 use crate::manifest::{
     ManifestStore, MetaDone, MetaOptions, MetaOrder, MetaRequest, MetaStore, Scratch, SegmentEnd, Settled, names,
 };
+use crate::recovery::table::Rows;
 use crate::recovery::{Recovered, RecoveryOptions, recover};
 
 pub(super) const SIZE: u64 = 256 << 10;
 pub(super) const OPTIONS: MetaOptions = MetaOptions { journal_file_size: 2 << 20, pool_files: 4 };
-pub(super) const RECOVERY: RecoveryOptions = RecoveryOptions { shards: 2, cache: 1 << 20 };
+pub(super) const RECOVERY: RecoveryOptions = RecoveryOptions { shards: 2, cache: 1 << 20, give_up_journal: false };
 
 thread_local! {
     static SEED: Cell<u64> = const { Cell::new(1) };
@@ -144,12 +145,31 @@ impl World {
     }
 }
 
+thread_local! {
+    /// What the recoveries of this thread have met.
+    static ROWS: RefCell<Rows> = RefCell::default();
+}
+
+pub(super) fn forget_rows() {
+    ROWS.take();
+}
+
+pub(super) fn rows_met() -> Rows {
+    ROWS.take()
+}
+
 pub(super) fn open(mut store: ManifestStore) -> Result<(MetaStore, Recovered)> {
     let recovered = recover(&mut store, RECOVERY, &mut ())?;
+    ROWS.with_borrow_mut(|rows| rows.add(&recovered.rows));
     Ok((MetaStore::open(store, OPTIONS)?, recovered))
 }
 
-/// Recovers what a disk holds. Every test also sees that the next open finds the same, and nothing to do.
+/// As the next open does that is told to give up what is missing of the journal.
+pub(super) fn recover_without_journal(disk: &MemoryDisk) -> Result<Recovered> {
+    recover(&mut load(disk)?, RecoveryOptions { give_up_journal: true, ..RECOVERY }, &mut ())
+}
+
+/// Recovers what a disk holds.
 pub(super) fn recover_disk(disk: &MemoryDisk) -> Result<Recovered> {
     let (_, recovered) = open(load(disk)?)?;
     Ok(recovered)

@@ -1,0 +1,113 @@
+//! A C program beside a Rust program that does the same.
+
+use std::time::Duration;
+
+use thalweg::{AppendOptions, Durability, ErrorKind, Record, Start, Target as Goes, Topic};
+use thalweg_bench::{Bench, CCaller, Pair, Target, scratch, thread_time};
+
+use crate::store::Store;
+
+/// Records of one round: few enough for the appenders' part of the memory.
+const RECORDS: u64 = 100_000;
+
+/// As `caller_append` does.
+fn append(topic: &Topic, value: &[u8], batch: usize, calls: u64) {
+    let records = vec![Record::new(value); batch];
+    let options = AppendOptions::default().wait_for_memory(false);
+    for _ in 0..calls {
+        loop {
+            match topic.submit(Goes::Partition(0), &records, options) {
+                Ok(_ticket) => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_micros(50)),
+                Err(error) => panic!("an append: {error}"),
+            }
+        }
+    }
+}
+
+/// As `caller_walk` does.
+fn walk(topic: &Topic) -> u64 {
+    let mut reader = topic.reader(0, Start::Earliest).expect("a reader");
+    let mut total = 0;
+    loop {
+        let batch = reader.next(1 << 20, Some(Duration::ZERO)).expect("a read");
+        if batch.is_empty() {
+            return total;
+        }
+        for record in &batch {
+            let value = record.value.expect("a value");
+            total += u64::from(value[0]) + value.len() as u64;
+        }
+    }
+}
+
+/// What the calling thread itself spends: neither sleep, nor what others do meanwhile.
+fn per_record(run: impl FnOnce()) -> f64 {
+    let start = thread_time();
+    run();
+    (thread_time() - start).as_nanos() as f64 / RECORDS as f64
+}
+
+/// Appends of 100 B, one and a hundred for each call.
+pub(crate) fn appends(bench: &mut Bench) {
+    let value = [0x5a; 100];
+    for (batch, more) in [(1, 15.0), (100, 0.5)] {
+        let name = format!("C append 100 B, {batch} per call");
+        if !bench.wants(&[&name]) {
+            continue;
+        }
+        let dir = scratch();
+        let c = CCaller::new(dir.path(), &value);
+        let store = Store::new();
+        let topic = store.topic("rust", 1, Durability::LoseOnKill);
+        let calls = RECORDS / batch as u64;
+        // What waits for the device is not timed: the next round begins with memory of its own.
+        let settle = || topic.append(&Record::new(&value)).map(drop).expect("an append");
+        let rust = || {
+            let cost = per_record(|| append(&topic, &value, batch, calls));
+            settle();
+            cost
+        };
+        let ours = || {
+            let cost = per_record(|| c.append(batch, calls));
+            c.settle();
+            cost
+        };
+        let pair = Pair {
+            name: &name,
+            baseline: "the same in Rust".into(),
+            unit: "ns/record",
+            target: Target::AtMostMore(more),
+            payload: value.len(),
+        };
+        bench.pair(pair, rust, ours, || (0.0, 0.0));
+    }
+}
+
+/// Walking 100 B records, as they were appended in batches of 100.
+pub(crate) fn walks(bench: &mut Bench) {
+    let name = "C walk 100 B, batches of 100";
+    if !bench.wants(&[name]) {
+        return;
+    }
+    let value = [0x5a; 100];
+    let dir = scratch();
+    let c = CCaller::new(dir.path(), &value);
+    let store = Store::new();
+    let topic = store.topic("rust", 1, Durability::LoseOnKill);
+    append(&topic, &value, 100, RECORDS / 100);
+    c.append(100, RECORDS / 100);
+    topic.append(&Record::new(&value)).expect("an append");
+    c.settle();
+    assert_eq!(walk(&topic), c.walk(), "both read the same");
+    let pair = Pair {
+        name,
+        baseline: "the same in Rust".into(),
+        unit: "ns/record",
+        target: Target::AtMostMore(5.0),
+        payload: value.len(),
+    };
+    let rust = || per_record(|| assert_ne!(std::hint::black_box(walk(&topic)), 0));
+    let ours = || per_record(|| assert_ne!(std::hint::black_box(c.walk()), 0));
+    bench.pair(pair, rust, ours, || (0.0, 0.0));
+}

@@ -1,0 +1,36 @@
+// Appends the lines of the standard input to a topic, and ends when all of them are durable.
+//
+//     producer STORE TOPIC < lines
+#include <array>
+#include <iostream>
+#include <string>
+
+#include <thalweg.hpp>
+
+int main(int count, char **arguments) try {
+    if (count != 3) {
+        std::cerr << "usage: " << arguments[0] << " STORE TOPIC < lines\n";
+        return 2;
+    }
+    thalweg::engine engine(arguments[1]);
+    bool exists = false;
+    for (const auto &topic : engine.topics()) exists |= topic.name == std::string_view(arguments[2]);
+    auto topic = exists ? engine.open_topic(arguments[2]) : engine.create_topic(arguments[2]);
+    thalweg::completion_queue queue;
+    std::array<thalweg_completion, 256> done;
+    std::size_t submitted = 0, durable = 0;
+    const auto take = [&] {
+        const auto taken = queue.wait(done.data(), done.size(), thalweg::milliseconds(1));
+        for (std::size_t i = 0; i < taken; i++)
+            if (done[i].status != THALWEG_OK) throw std::runtime_error(thalweg_status_text(done[i].status));
+        durable += taken;
+    };
+    for (std::string line; std::getline(std::cin, line); submitted++)
+        while (!topic.submit(thalweg::record(line), queue, submitted, THALWEG_PARTITION_ROUND_ROBIN)) take();
+    while (durable < submitted) take();
+    std::cout << durable << " lines are durable\n";
+    engine.close();
+} catch (const std::exception &failure) {
+    std::cerr << failure.what() << '\n';
+    return 1;
+}

@@ -1,0 +1,719 @@
+// Thalweg for C++17: thalweg.h with objects that close what they own, views instead of pointers, and exceptions.
+//
+// - Every class owns one handle: it can be moved, not copied, and closes in its destructor. What that would report is
+//   lost; engine::close() tells it. get() is the handle for calls of thalweg.h that have no method here.
+// - A call that fails throws thalweg::error, but for what is no failure: no room, nothing there, the time is over. Those
+//   answer false or an empty std::optional.
+// - Bytes are std::string_view, which may hold zeros. Those that come from a batch are readable as long as it lives.
+// - No timeout (std::nullopt) is to wait without end.
+//
+// Threads and blocking are as thalweg.h says of the calls with the same names.
+#ifndef THALWEG_HPP
+#define THALWEG_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "thalweg.h"
+
+namespace thalweg {
+
+using milliseconds = std::chrono::milliseconds;
+using timeout = std::optional<milliseconds>;
+
+// What a call threw.
+class error : public std::runtime_error {
+public:
+    explicit error(const thalweg_error &from)
+        : std::runtime_error(from.message), status_(from.status), os_error_(from.os_error), topic_(from.topic),
+          partition_(from.partition), start_(from.start), end_(from.end) {}
+
+    // THALWEG_CORRUPT and its like, to decide on.
+    thalweg_status status() const noexcept { return status_; }
+    // errno, or 0.
+    int os_error() const noexcept { return os_error_; }
+    // The damaged offsets start() to end() of a partition; empty topic if the error is another.
+    const std::string &topic() const noexcept { return topic_; }
+    std::uint32_t partition() const noexcept { return partition_; }
+    std::uint64_t start() const noexcept { return start_; }
+    std::uint64_t end() const noexcept { return end_; }
+
+private:
+    thalweg_status status_;
+    int os_error_;
+    std::string topic_;
+    std::uint32_t partition_;
+    std::uint64_t start_, end_;
+};
+
+namespace detail {
+
+// The error of one call.
+struct failure {
+    thalweg_error raw;
+    failure() noexcept { thalweg_error_init(&raw); }
+    operator thalweg_error *() noexcept { return &raw; }
+    // Throws unless the call was done, or answered one of these.
+    template <typename... Harmless> bool check(thalweg_status status, Harmless... harmless) const {
+        if (status == THALWEG_OK) return true;
+        const thalweg_status expected[] = {THALWEG_OK, harmless...};
+        for (const thalweg_status one : expected)
+            if (status == one) return false;
+        throw error(raw);
+    }
+};
+
+template <typename Raw, thalweg_status (*Close)(Raw *, thalweg_error *)> class handle {
+public:
+    handle() noexcept = default;
+    explicit handle(Raw *raw) noexcept : raw_(raw) {}
+    handle(handle &&other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+    handle &operator=(handle &&other) noexcept {
+        if (this != &other) {
+            Close(raw_, nullptr);
+            raw_ = std::exchange(other.raw_, nullptr);
+        }
+        return *this;
+    }
+    ~handle() { Close(raw_, nullptr); }
+
+    // For calls of thalweg.h. nullptr if it was moved away.
+    Raw *get() const noexcept { return raw_; }
+    // Gives the handle away: to be closed by whoever has it.
+    Raw *release() noexcept { return std::exchange(raw_, nullptr); }
+    explicit operator bool() const noexcept { return raw_ != nullptr; }
+
+protected:
+    Raw *raw_ = nullptr;
+};
+
+inline thalweg_bytes bytes(std::string_view view) noexcept {
+    // An empty view may have no memory, and is still not absent.
+    return {view.data() == nullptr ? "" : view.data(), view.size()};
+}
+
+inline std::string_view view(const thalweg_bytes &bytes) noexcept {
+    return {static_cast<const char *>(bytes.data), bytes.size};
+}
+
+inline std::int64_t ms(const timeout &limit) noexcept { return limit ? static_cast<std::int64_t>(limit->count()) : -1; }
+
+template <typename Item, typename Call> std::vector<Item> list(Call call) {
+    std::vector<Item> items;
+    std::size_t count = 0;
+    do {
+        items.resize(count);
+        call(items.data(), items.size(), &count);
+    } while (count > items.size());
+    items.resize(count);
+    return items;
+}
+
+template <typename Call> std::string text(Call call) {
+    std::string text;
+    std::size_t size = 0;
+    do {
+        text.resize(size + 1);
+        call(text.data(), text.size(), &size);
+    } while (size >= text.size());
+    text.resize(size);
+    return text;
+}
+
+} // namespace detail
+
+// Where reading begins.
+struct start {
+    std::uint32_t kind = THALWEG_START_EARLIEST;
+    std::uint64_t value = 0;
+
+    static start earliest() noexcept { return {THALWEG_START_EARLIEST, 0}; }
+    static start latest() noexcept { return {THALWEG_START_LATEST, 0}; }
+    static start offset(std::uint64_t offset) noexcept { return {THALWEG_START_OFFSET, offset}; }
+    static start time(std::int64_t ms) noexcept { return {THALWEG_START_TIME, static_cast<std::uint64_t>(ms)}; }
+    static start append_time(std::int64_t ms) noexcept {
+        return {THALWEG_START_APPEND_TIME, static_cast<std::uint64_t>(ms)};
+    }
+    // Consumers only.
+    static start committed() noexcept { return {THALWEG_START_COMMITTED, 0}; }
+};
+
+// A header of a record. Its bytes are somebody else's.
+struct header : thalweg_header {
+    header(std::string_view name, std::string_view value) noexcept
+        : thalweg_header{detail::bytes(name), detail::bytes(value)} {}
+    explicit header(std::string_view name) noexcept : thalweg_header{detail::bytes(name), {nullptr, 0}} {}
+};
+
+// A record to append. Its bytes are somebody else's, and have to be there until the call returns.
+struct record : thalweg_record {
+    record() noexcept : thalweg_record{} {}
+    explicit record(std::string_view content) noexcept : thalweg_record{} { value = detail::bytes(content); }
+    record &with_key(std::string_view bytes) noexcept {
+        key = detail::bytes(bytes);
+        return *this;
+    }
+    record &with_timestamp(std::int64_t ms) noexcept {
+        timestamp = ms;
+        flags |= THALWEG_RECORD_TIMESTAMP;
+        return *this;
+    }
+    record &with_headers(const std::vector<header> &list) noexcept {
+        headers = list.data();
+        header_count = list.size();
+        return *this;
+    }
+};
+static_assert(sizeof(record) == sizeof(thalweg_record) && sizeof(header) == sizeof(thalweg_header),
+              "arrays of them are arrays of the structs of C");
+
+struct append_options : thalweg_append_options {
+    append_options() noexcept { thalweg_append_options_init(this, sizeof(thalweg_append_options)); }
+    append_options &with_expected_offset(std::uint64_t offset) noexcept {
+        expected_offset = offset;
+        flags |= THALWEG_APPEND_EXPECTED_OFFSET;
+        return *this;
+    }
+    append_options &with_term(std::uint64_t number) noexcept {
+        term = number;
+        flags |= THALWEG_APPEND_TERM;
+        return *this;
+    }
+    append_options &with_durability(std::uint32_t mode) noexcept {
+        durability = mode;
+        return *this;
+    }
+};
+
+struct engine_options : thalweg_engine_options {
+    engine_options() noexcept { thalweg_engine_options_init(this, sizeof(thalweg_engine_options)); }
+};
+
+struct topic_options : thalweg_topic_options {
+    topic_options() noexcept { thalweg_topic_options_init(this, sizeof(thalweg_topic_options)); }
+    explicit topic_options(std::uint32_t count) noexcept : topic_options() { partitions = count; }
+};
+
+struct consumer_options : thalweg_consumer_options {
+    consumer_options() noexcept { thalweg_consumer_options_init(this, sizeof(thalweg_consumer_options)); }
+    // The name is somebody else's, and ends with a zero byte.
+    explicit consumer_options(const char *named) noexcept : consumer_options() { name = named; }
+};
+
+class batch;
+
+// A record of a batch. Readable as long as the batch lives.
+class record_view {
+public:
+    std::uint64_t offset() const noexcept { return entry_->offset; }
+    std::int64_t timestamp() const noexcept { return entry_->timestamp; }
+    // The key, and empty if there is none.
+    std::string_view key() const noexcept { return bytes(entry_->key_position, entry_->key_size); }
+    std::string_view value() const noexcept { return bytes(entry_->value_position, entry_->value_size); }
+    bool has_key() const noexcept { return (entry_->flags & THALWEG_ENTRY_KEY) != 0; }
+    // Without a value, a record with a key is a tombstone.
+    bool has_value() const noexcept { return (entry_->flags & THALWEG_ENTRY_VALUE) != 0; }
+    std::size_t header_count() const noexcept { return entry_->header_count; }
+    const thalweg_entry &entry() const noexcept { return *entry_; }
+
+private:
+    friend class batch;
+    record_view(const std::uint8_t *data, const thalweg_entry *entry) noexcept : data_(data), entry_(entry) {}
+    std::string_view bytes(std::uint32_t position, std::uint32_t size) const noexcept {
+        return {reinterpret_cast<const char *>(data_) + position, size};
+    }
+    const std::uint8_t *data_;
+    const thalweg_entry *entry_;
+};
+
+// Records that were read, in memory that is shared with the engine.
+class batch : public detail::handle<thalweg_batch, thalweg_batch_release> {
+public:
+    batch() noexcept : view_{} {}
+    // Takes over a handle, with what the read has told of it.
+    batch(thalweg_batch *raw, const thalweg_batch_view &view) noexcept : handle(raw), view_(view) {}
+
+    class iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = record_view;
+        using difference_type = std::ptrdiff_t;
+        using pointer = void;
+        using reference = record_view;
+
+        record_view operator*() const noexcept { return {data_, entry_}; }
+        iterator &operator++() noexcept {
+            ++entry_;
+            return *this;
+        }
+        iterator operator++(int) noexcept {
+            iterator before = *this;
+            ++entry_;
+            return before;
+        }
+        bool operator==(const iterator &other) const noexcept { return entry_ == other.entry_; }
+        bool operator!=(const iterator &other) const noexcept { return entry_ != other.entry_; }
+
+    private:
+        friend class batch;
+        iterator(const std::uint8_t *data, const thalweg_entry *entry) noexcept : data_(data), entry_(entry) {}
+        const std::uint8_t *data_;
+        const thalweg_entry *entry_;
+    };
+
+    iterator begin() const noexcept { return {view_.data, view_.entries}; }
+    iterator end() const noexcept { return {view_.data, view_.entries + view_.count}; }
+    std::size_t size() const noexcept { return view_.count; }
+    bool empty() const noexcept { return view_.count == 0; }
+    record_view operator[](std::size_t index) const noexcept { return {view_.data, view_.entries + index}; }
+    // Where to read on.
+    std::uint64_t next_offset() const noexcept { return view_.next_offset; }
+    const char *topic() const noexcept { return view_.topic; }
+    std::uint32_t partition() const noexcept { return view_.partition; }
+    const thalweg_batch_view &view() const noexcept { return view_; }
+
+    // Name and value (empty if there is none) of a header of a record.
+    std::pair<std::string_view, std::optional<std::string_view>> header(std::size_t record, std::size_t index) const {
+        detail::failure failure;
+        thalweg_header found;
+        failure.check(thalweg_batch_header(raw_, record, index, &found, failure));
+        std::optional<std::string_view> value;
+        if (found.value.data != nullptr) value = detail::view(found.value);
+        return {detail::view(found.name), value};
+    }
+    std::int64_t append_time(std::size_t record) const {
+        detail::failure failure;
+        std::int64_t time = 0;
+        failure.check(thalweg_batch_append_time(raw_, record, &time, failure));
+        return time;
+    }
+    std::optional<std::uint64_t> term(std::size_t record) const {
+        detail::failure failure;
+        std::uint64_t term = 0;
+        if (!failure.check(thalweg_batch_term(raw_, record, &term, failure), THALWEG_NOT_FOUND)) return std::nullopt;
+        return term;
+    }
+    // Another owner of the same memory.
+    batch share() const {
+        detail::failure failure;
+        failure.check(thalweg_batch_retain(raw_, failure));
+        return {raw_, view_};
+    }
+
+private:
+    thalweg_batch_view view_;
+};
+
+// Where appends report that they are acknowledged.
+class completion_queue : public detail::handle<thalweg_completion_queue, thalweg_completion_queue_close> {
+public:
+    explicit completion_queue(std::size_t capacity = 0) {
+        detail::failure failure;
+        failure.check(thalweg_completion_queue_open(capacity, &raw_, failure));
+    }
+    // Takes what is there; how many. Does not block.
+    std::size_t poll(thalweg_completion *into, std::size_t capacity) {
+        detail::failure failure;
+        std::size_t count = 0;
+        failure.check(thalweg_completion_queue_poll(raw_, into, capacity, &count, failure), THALWEG_WOULD_BLOCK);
+        return count;
+    }
+    // Waits for the first; 0: the time is over, or nothing is under way.
+    std::size_t wait(thalweg_completion *into, std::size_t capacity, timeout limit = std::nullopt) {
+        detail::failure failure;
+        std::size_t count = 0;
+        failure.check(thalweg_completion_queue_wait(raw_, into, capacity, detail::ms(limit), &count, failure),
+                      THALWEG_TIMED_OUT);
+        return count;
+    }
+    int eventfd() const {
+        detail::failure failure;
+        std::int32_t fd = -1;
+        failure.check(thalweg_completion_queue_eventfd(raw_, &fd, failure));
+        return fd;
+    }
+    std::size_t under_way() const {
+        detail::failure failure;
+        std::size_t count = 0;
+        failure.check(thalweg_completion_queue_under_way(raw_, &count, failure));
+        return count;
+    }
+};
+
+// A place in one partition, moving on.
+class reader : public detail::handle<thalweg_reader, thalweg_reader_close> {
+public:
+    explicit reader(thalweg_reader *raw) noexcept : handle(raw) {}
+    // Empty: nothing came in time.
+    std::optional<batch> next(std::size_t max_bytes = 1 << 20, timeout limit = std::nullopt) {
+        detail::failure failure;
+        thalweg_batch *raw = nullptr;
+        thalweg_batch_view view;
+        if (!failure.check(thalweg_reader_next(raw_, max_bytes, detail::ms(limit), &raw, &view, failure),
+                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return batch(raw, view);
+    }
+    std::uint64_t offset() const {
+        detail::failure failure;
+        std::uint64_t offset = 0;
+        failure.check(thalweg_reader_offset(raw_, &offset, failure));
+        return offset;
+    }
+    void seek(start to) {
+        detail::failure failure;
+        failure.check(thalweg_reader_seek(raw_, to.kind, to.value, failure));
+    }
+};
+
+// A topic to append to and to read from.
+class topic : public detail::handle<thalweg_topic, thalweg_topic_close> {
+public:
+    explicit topic(thalweg_topic *raw) noexcept : handle(raw) {}
+
+    // Appends, and returns when it is durable. Empty: the time is over.
+    std::optional<thalweg_appended> append(const record &what, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                           timeout limit = std::nullopt, const append_options *options = nullptr) {
+        detail::failure failure;
+        thalweg_appended appended;
+        if (!failure.check(thalweg_topic_append(raw_, partition, &what, options, detail::ms(limit), &appended, failure),
+                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return appended;
+    }
+    std::optional<thalweg_appended> append(const std::vector<record> &records,
+                                           std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                           timeout limit = std::nullopt, const append_options *options = nullptr) {
+        detail::failure failure;
+        thalweg_appended appended;
+        if (!failure.check(thalweg_topic_append_batch(raw_, partition, records.data(), records.size(), options,
+                                                      detail::ms(limit), &appended, failure),
+                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return appended;
+    }
+    // Appends to memory; the acknowledgement comes to the queue. Empty: there is no room now. Does not block.
+    std::optional<thalweg_appended> submit(const record &what, completion_queue &queue, std::uint64_t token,
+                                           std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                           const append_options *options = nullptr) {
+        detail::failure failure;
+        thalweg_appended appended;
+        if (!failure.check(
+                thalweg_topic_submit(raw_, partition, &what, options, queue.get(), token, &appended, failure),
+                THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return appended;
+    }
+    std::optional<thalweg_appended> submit(const std::vector<record> &records, completion_queue &queue,
+                                           std::uint64_t token, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                           const append_options *options = nullptr) {
+        detail::failure failure;
+        thalweg_appended appended;
+        if (!failure.check(thalweg_topic_submit_batch(raw_, partition, records.data(), records.size(), options,
+                                                      queue.get(), token, &appended, failure),
+                           THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return appended;
+    }
+    // Empty: nothing came in time.
+    std::optional<batch> read(std::uint32_t partition, std::uint64_t offset, std::size_t max_bytes = 1 << 20,
+                              timeout limit = milliseconds(0)) const {
+        detail::failure failure;
+        thalweg_batch *raw = nullptr;
+        thalweg_batch_view view;
+        if (!failure.check(thalweg_topic_read(raw_, partition, offset, max_bytes, detail::ms(limit), &raw, &view, failure),
+                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return batch(raw, view);
+    }
+    thalweg::reader reader(std::uint32_t partition, start from = start::earliest()) const {
+        detail::failure failure;
+        thalweg_reader *raw = nullptr;
+        failure.check(thalweg_reader_open(raw_, partition, from.kind, from.value, &raw, failure));
+        return thalweg::reader(raw);
+    }
+    thalweg_topic_info describe() const {
+        detail::failure failure;
+        thalweg_topic_info info;
+        failure.check(thalweg_topic_describe(raw_, &info, failure));
+        return info;
+    }
+    std::vector<thalweg_partition_info> partitions() const {
+        return detail::list<thalweg_partition_info>([this](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_topic_list_partitions(raw_, 0, items, capacity, count, failure));
+        });
+    }
+    void add_partitions(std::uint32_t total) {
+        detail::failure failure;
+        failure.check(thalweg_topic_add_partitions(raw_, total, failure));
+    }
+    std::uint64_t next_offset(std::uint32_t partition) const {
+        detail::failure failure;
+        std::uint64_t offset = 0;
+        failure.check(thalweg_topic_next_offset(raw_, partition, &offset, failure));
+        return offset;
+    }
+    std::uint32_t partition_of(std::string_view key) const {
+        detail::failure failure;
+        std::uint32_t partition = 0;
+        failure.check(thalweg_topic_partition_of(raw_, key.data(), key.size(), &partition, failure));
+        return partition;
+    }
+    void truncate_before(std::uint32_t partition, std::uint64_t offset) {
+        detail::failure failure;
+        failure.check(thalweg_topic_truncate_before(raw_, partition, offset, failure));
+    }
+    void truncate_after(std::uint32_t partition, std::uint64_t offset) {
+        detail::failure failure;
+        failure.check(thalweg_topic_truncate_after(raw_, partition, offset, failure));
+    }
+};
+
+// Many partitions read as one. One thread at a time.
+class consumer : public detail::handle<thalweg_consumer, thalweg_consumer_close> {
+public:
+    explicit consumer(thalweg_consumer *raw) noexcept : handle(raw) {}
+
+    void subscribe(const topic &from) {
+        detail::failure failure;
+        failure.check(thalweg_consumer_subscribe(raw_, from.get(), failure));
+    }
+    void unsubscribe(const topic &from) {
+        detail::failure failure;
+        failure.check(thalweg_consumer_unsubscribe(raw_, from.get(), failure));
+    }
+    void assign(const topic &from, std::uint32_t partition, start at = start::committed()) {
+        detail::failure failure;
+        failure.check(thalweg_consumer_assign(raw_, from.get(), partition, at.kind, at.value, failure));
+    }
+    void seek(const topic &in, std::uint32_t partition, start to) {
+        detail::failure failure;
+        failure.check(thalweg_consumer_seek(raw_, in.get(), partition, to.kind, to.value, failure));
+    }
+    void seek_all(start to) {
+        detail::failure failure;
+        failure.check(thalweg_consumer_seek_all(raw_, to.kind, to.value, failure));
+    }
+    // Empty: nothing is there now. Does not block.
+    std::optional<batch> poll(std::size_t max_bytes = 1 << 20) {
+        detail::failure failure;
+        thalweg_batch *raw = nullptr;
+        thalweg_batch_view view;
+        if (!failure.check(thalweg_consumer_poll(raw_, max_bytes, &raw, &view, failure), THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return batch(raw, view);
+    }
+    // Empty: nothing came in time, or somebody woke it up.
+    std::optional<batch> wait(std::size_t max_bytes = 1 << 20, timeout limit = std::nullopt) {
+        detail::failure failure;
+        thalweg_batch *raw = nullptr;
+        thalweg_batch_view view;
+        if (!failure.check(thalweg_consumer_wait(raw_, max_bytes, detail::ms(limit), &raw, &view, failure),
+                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+            return std::nullopt;
+        return batch(raw, view);
+    }
+    // From any thread.
+    void wakeup() const {
+        detail::failure failure;
+        failure.check(thalweg_consumer_wakeup(raw_, failure));
+    }
+    int eventfd() const {
+        detail::failure failure;
+        std::int32_t fd = -1;
+        failure.check(thalweg_consumer_eventfd(raw_, &fd, failure));
+        return fd;
+    }
+    // Everything that was polled is handled. Durable when it returns.
+    void commit() {
+        detail::failure failure;
+        failure.check(thalweg_consumer_commit(raw_, failure));
+    }
+    void commit(const std::vector<thalweg_position> &positions) {
+        detail::failure failure;
+        failure.check(thalweg_consumer_commit_positions(raw_, positions.data(), positions.size(), failure));
+    }
+    std::vector<thalweg_consumer_position> positions() const {
+        return detail::list<thalweg_consumer_position>([this](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_consumer_positions(raw_, items, capacity, count, failure));
+        });
+    }
+    std::uint64_t lag() const {
+        detail::failure failure;
+        std::uint64_t lag = 0;
+        failure.check(thalweg_consumer_lag(raw_, &lag, failure));
+        return lag;
+    }
+};
+
+// A small durable map beside a topic.
+class key_values : public detail::handle<thalweg_key_values, thalweg_key_values_close> {
+public:
+    explicit key_values(thalweg_key_values *raw) noexcept : handle(raw) {}
+
+    std::optional<std::string> get_value(std::string_view key) const {
+        std::string value;
+        std::size_t size = 0;
+        do {
+            detail::failure failure;
+            value.resize(size);
+            if (!failure.check(thalweg_key_values_get(raw_, key.data(), key.size(), value.data(), value.size(), &size, failure),
+                               THALWEG_NOT_FOUND))
+                return std::nullopt;
+        } while (size > value.size());
+        value.resize(size);
+        return value;
+    }
+    void put(std::string_view key, std::string_view value) {
+        detail::failure failure;
+        failure.check(thalweg_key_values_put(raw_, key.data(), key.size(), value.data(), value.size(), failure));
+    }
+    void erase(std::string_view key) {
+        detail::failure failure;
+        failure.check(thalweg_key_values_delete(raw_, key.data(), key.size(), failure));
+    }
+    // All or none.
+    void write(const std::vector<thalweg_key_value_write> &writes) {
+        detail::failure failure;
+        failure.check(thalweg_key_values_write(raw_, writes.data(), writes.size(), failure));
+    }
+    // Keys and values as records, in the order of the keys.
+    batch list(std::string_view prefix = {}) const {
+        detail::failure failure;
+        thalweg_batch *raw = nullptr;
+        thalweg_batch_view view;
+        failure.check(thalweg_key_values_list(raw_, prefix.data(), prefix.size(), &raw, &view, failure));
+        return {raw, view};
+    }
+};
+
+// What happens in an engine.
+class events : public detail::handle<thalweg_events, thalweg_events_close> {
+public:
+    explicit events(thalweg_events *raw) noexcept : handle(raw) {}
+    // Empty: there is none.
+    std::optional<thalweg_event> poll() {
+        detail::failure failure;
+        thalweg_event event;
+        event.size = sizeof event;
+        if (!failure.check(thalweg_events_poll(raw_, &event, failure), THALWEG_WOULD_BLOCK)) return std::nullopt;
+        return event;
+    }
+    int eventfd() const {
+        detail::failure failure;
+        std::int32_t fd = -1;
+        failure.check(thalweg_events_eventfd(raw_, &fd, failure));
+        return fd;
+    }
+    std::uint64_t dropped() const {
+        detail::failure failure;
+        std::uint64_t count = 0;
+        failure.check(thalweg_events_dropped(raw_, &count, failure));
+        return count;
+    }
+};
+
+// A store, opened.
+class engine : public detail::handle<thalweg_engine, thalweg_engine_close> {
+public:
+    explicit engine(const std::string &path, const thalweg_engine_options &options = engine_options()) {
+        detail::failure failure;
+        failure.check(thalweg_engine_open(path.c_str(), &options, &raw_, failure));
+    }
+    // Makes all durable and marks the store as cleanly closed; tells what the destructor passes over.
+    void close() {
+        detail::failure failure;
+        failure.check(thalweg_engine_close(release(), failure));
+    }
+    topic create_topic(const std::string &name, const thalweg_topic_options &options = topic_options()) {
+        detail::failure failure;
+        thalweg_topic *raw = nullptr;
+        failure.check(thalweg_topic_create(raw_, name.c_str(), &options, &raw, failure));
+        return topic(raw);
+    }
+    thalweg::topic open_topic(const std::string &name) const {
+        detail::failure failure;
+        thalweg_topic *raw = nullptr;
+        failure.check(thalweg_topic_open(raw_, name.c_str(), &raw, failure));
+        return topic(raw);
+    }
+    void delete_topic(const std::string &name) {
+        detail::failure failure;
+        failure.check(thalweg_topic_delete(raw_, name.c_str(), failure));
+    }
+    std::vector<thalweg_topic_info> topics() const {
+        return detail::list<thalweg_topic_info>([this](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_topic_list(raw_, items, capacity, count, failure));
+        });
+    }
+    thalweg::consumer consumer(const thalweg_consumer_options &options = consumer_options()) {
+        detail::failure failure;
+        thalweg_consumer *raw = nullptr;
+        failure.check(thalweg_consumer_open(raw_, &options, &raw, failure));
+        return thalweg::consumer(raw);
+    }
+    thalweg::key_values key_values(const topic &of) {
+        detail::failure failure;
+        thalweg_key_values *raw = nullptr;
+        failure.check(thalweg_key_values_open(raw_, of.get(), &raw, failure));
+        return thalweg::key_values(raw);
+    }
+    thalweg::events events() const {
+        detail::failure failure;
+        thalweg_events *raw = nullptr;
+        failure.check(thalweg_events_open(raw_, &raw, failure));
+        return thalweg::events(raw);
+    }
+    thalweg_info info() const {
+        detail::failure failure;
+        thalweg_info info;
+        info.size = sizeof info;
+        failure.check(thalweg_engine_info(raw_, &info, failure));
+        return info;
+    }
+    thalweg_metrics metrics() const {
+        detail::failure failure;
+        thalweg_metrics metrics;
+        metrics.size = sizeof metrics;
+        failure.check(thalweg_engine_metrics(raw_, &metrics, failure));
+        return metrics;
+    }
+    std::string metrics_json() const {
+        return detail::text([this](char *buffer, std::size_t capacity, std::size_t *size) {
+            detail::failure failure;
+            failure.check(thalweg_engine_metrics_json(raw_, buffer, capacity, size, failure));
+        });
+    }
+    std::string metrics_prometheus() const {
+        return detail::text([this](char *buffer, std::size_t capacity, std::size_t *size) {
+            detail::failure failure;
+            failure.check(thalweg_engine_metrics_prometheus(raw_, buffer, capacity, size, failure));
+        });
+    }
+    // The report, and the damaged ranges, of which at most `most` are told.
+    std::pair<thalweg_verify_report, std::vector<thalweg_damaged_range>> verify(std::size_t most = 1024) const {
+        detail::failure failure;
+        thalweg_verify_report report;
+        report.size = sizeof report;
+        std::vector<thalweg_damaged_range> ranges(most);
+        std::size_t count = 0;
+        failure.check(thalweg_engine_verify(raw_, &report, ranges.data(), ranges.size(), &count, failure));
+        ranges.resize(count < most ? count : most);
+        return {report, std::move(ranges)};
+    }
+};
+
+} // namespace thalweg
+
+#endif

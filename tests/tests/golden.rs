@@ -240,6 +240,8 @@ fn journal() {
     assert_eq!(file[..SECTOR], file[SECTOR..2 * SECTOR], "the header stands twice");
     let mut at = 2 * SECTOR;
     while at < file.len() {
+        // Each write repeats what the header says.
+        assert_eq!(file[at + 40..at + 80], file[16..56], "of its file");
         at += journal_write(&file[at..], generation, at as u64, &mut out);
     }
     assert_text("journal.txt", &out);
@@ -250,6 +252,7 @@ fn journal_write(bytes: &[u8], generation: u64, position: u64, out: &mut String)
     let (table_crc, size, payload_crc) = (c.number(4), c.number(4) as usize, c.number(4));
     let (payload_at, payload_size, entries) = (c.number(4) as usize, c.number(4) as usize, c.number(4));
     let (lsn, durable) = (c.number(8), c.number(8));
+    c.0 = &c.0[40..];
     let seed = (mix(mix(generation, lsn), position) >> 32) as u32;
     assert_eq!(table_crc, u64::from(crc(seed, &bytes[4..payload_at])), "the table's checksum");
     assert_eq!(payload_crc, u64::from(crc(seed, &bytes[payload_at..size])), "the payload's checksum");

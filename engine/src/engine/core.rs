@@ -328,7 +328,7 @@ impl Core {
 
 /// The answer where there is none, and none is to be made.
 pub(super) fn no_store() -> Error {
-    Error::new(ErrorKind::NotFound, "the directory holds no store, and the options say not to create one")
+    Error::new(ErrorKind::NotFound, "the directory holds no store, and none is to be made")
 }
 
 fn not_found(name: &str) -> Error {

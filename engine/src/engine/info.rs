@@ -43,7 +43,7 @@ pub struct Info {
     pub open_files: u32,
     /// Whether the store is only read.
     pub read_only: bool,
-    /// Bytes that the store can still grow by, if the file system says.
+    /// Bytes that the store can still grow by, if the file system says, until the engine is closed.
     pub free_space: Option<u64>,
     /// What opening found.
     pub recovery: RecoveryReport,

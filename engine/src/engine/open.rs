@@ -63,13 +63,9 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<(Core, Host)> {
         false => OsDisk::open(path, options.create, options.trust_shared_directory)?,
     });
     disk.set_open_files(open_files.unwrap_or_else(open_files_default));
-    if options.create && !options.read_only {
-        // Before the lock's file is made, too.
-        foreign::check(&*disk).map_err(|e| e.context(path.display()))?;
-    }
-    if !options.create && !options.read_only {
-        check_begun(&disk).map_err(|e| e.context(path.display()))?;
-    }
+    // Before the lock's file is made, too.
+    let checked = if options.create && !options.read_only { foreign::check(&*disk) } else { check_begun(&disk) };
+    checked.map_err(|e| e.context(path.display()))?;
     let lock = match options.read_only {
         true => StoreLock::acquire_shared(&disk, options.lock_timeout)?,
         false => StoreLock::acquire(&disk, options.lock_timeout)?,

@@ -162,7 +162,8 @@ impl Descriptors {
         result
     }
 
-    fn root(&self) -> io::Result<Arc<Root>> {
+    /// The store's directory.
+    pub(super) fn root(&self) -> io::Result<Arc<Root>> {
         lock(&self.root).clone().ok_or_else(|| io::Error::other("the store is closed"))
     }
 

@@ -22,7 +22,6 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// A directory, held open: the store stays the same one even if its path is renamed.
 pub(crate) struct OsDisk {
-    root: Arc<Root>,
     path: PathBuf,
     durable: Arc<DurableMode>,
     facts: OnceLock<DeviceFacts>,
@@ -64,10 +63,9 @@ impl OsDisk {
             );
             return Err(Error::new(ErrorKind::PermissionDenied, message));
         }
-        let root = Arc::new(root);
-        let descriptors = Arc::new(Descriptors::new(Arc::clone(&root)));
+        let descriptors = Arc::new(Descriptors::new(Arc::new(root)));
         let facts = OnceLock::new();
-        Ok(OsDisk { root, path: path.to_owned(), durable: Arc::new(DurableMode::new()), facts, descriptors, only_read })
+        Ok(OsDisk { path: path.to_owned(), durable: Arc::new(DurableMode::new()), facts, descriptors, only_read })
     }
 
     /// The path that it was opened by, for messages.
@@ -128,7 +126,8 @@ impl OsDisk {
         self.descriptors.set_most(most);
     }
 
-    /// Closes the files that are one of many, also those that somebody still has. They cannot be opened again.
+    /// Closes the directory, and the files that are one of many, also those that somebody still has. They cannot be
+    /// opened again.
     pub(crate) fn close(&self) {
         self.descriptors.close();
     }
@@ -147,7 +146,7 @@ impl OsDisk {
 
     #[cfg(test)]
     pub(super) fn walk_by_parts(&self) {
-        self.root.walk_by_parts();
+        self.descriptors.root().expect("it is open").walk_by_parts();
     }
 }
 
@@ -277,10 +276,11 @@ impl Disk for OsDisk {
     }
 
     fn free_space(&self) -> io::Result<u64> {
+        let root = self.descriptors.root()?;
         // SAFETY: all-zero is a valid value of this plain structure.
         let mut facts: libc::statvfs64 = unsafe { std::mem::zeroed() };
         // SAFETY: `facts` is a live value that the call fills.
-        check(unsafe { libc::fstatvfs64(self.root.raw_fd(), &raw mut facts) })?;
+        check(unsafe { libc::fstatvfs64(root.raw_fd(), &raw mut facts) })?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
 }

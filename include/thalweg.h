@@ -166,7 +166,7 @@
 #define THALWEG_OFFSET_MISMATCH 21
 
 /**
- * The records of an append were cut off before anybody asked whether it was acknowledged.
+ * The records of an append were cut off by a truncation since.
  */
 #define THALWEG_TRUNCATED 22
 

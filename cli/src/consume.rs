@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use serde::Serialize;
-use thalweg::{Consumer, ConsumerOptions, Engine, Error, PartitionDescription, Position, RecordView, Start, Topic};
+use thalweg::{
+    Consumer, ConsumerOptions, Engine, Error, ErrorKind, PartitionDescription, Position, RecordView, Start, Topic,
+};
 
 use crate::args::{Consume, Format, From, Global};
 use crate::bytes::Bytes;
@@ -64,10 +66,11 @@ pub(crate) fn run(global: &Global, args: &Consume, output: &mut Output) -> Resul
     let mut damaged = false;
     for partition in wanted {
         match consumer.partition(partition, args.from) {
-            Err(Stop::Damaged(error)) => {
+            Err(Stop::There(error)) => {
                 // What is whole before the damage goes out before its name, should both end in one place.
                 consumer.output.flush()?;
-                let _ = writeln!(std::io::stderr(), "thalweg: {error}");
+                let way_on = way_on(args, partition.partition, &error);
+                let _ = writeln!(std::io::stderr(), "thalweg: {error}; to read on: {way_on}");
                 damaged = true;
             }
             Err(Stop::Failed(failure)) => return Err(failure),
@@ -81,15 +84,27 @@ pub(crate) fn run(global: &Global, args: &Consume, output: &mut Output) -> Resul
     if damaged { Err(Failure::Damaged) } else { Ok(()) }
 }
 
+/// What leads behind the place where a partition was left.
+fn way_on(args: &Consume, partition: u32, error: &Error) -> String {
+    let to = error.damaged().map_or_else(|| "earliest".into(), |damaged| damaged.end.to_string());
+    let topic = &args.topic;
+    match &args.name {
+        Some(name) => format!("thalweg positions reset {name} --topic {topic} --partition {partition} --to {to}"),
+        None => format!("thalweg consume --topic {topic} --partition {partition} --from {to}"),
+    }
+}
+
 /// Why a partition was not read to its end.
 enum Stop {
-    Damaged(Error),
+    /// Damage, or a place that the partition does not have: others can be read.
+    There(Error),
     Failed(Failure),
 }
 
 impl std::convert::From<Error> for Stop {
     fn from(error: Error) -> Stop {
-        if error.damaged().is_some() { Stop::Damaged(error) } else { Stop::Failed(error.into()) }
+        let there = error.damaged().is_some() || error.kind() == ErrorKind::OutOfRange;
+        if there { Stop::There(error) } else { Stop::Failed(error.into()) }
     }
 }
 
@@ -187,11 +202,11 @@ impl Writer<'_> {
         }
         // Recovery ended the partition where damage begins, so no read comes to it.
         match about.damaged.iter().find(|range| range.start >= end) {
-            Some(range) if self.left > 0 => Err(Stop::Damaged(Error::corrupt(range.clone(), "recovery found them so"))),
+            Some(range) if self.left > 0 => Err(Stop::There(Error::corrupt(range.clone(), "recovery found them so"))),
             // The device did not let recovery read it to its end: what is behind answers why.
             None if self.left > 0 && about.failed.is_some() => {
                 match self.topic.read(about.partition, end, READ_BYTES) {
-                    Err(error) => Err(Stop::Damaged(error)),
+                    Err(error) => Err(Stop::There(error)),
                     Ok(_) => Ok(()),
                 }
             }

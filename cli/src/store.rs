@@ -1,5 +1,7 @@
 //! Opening the store that `--dir` names.
 
+use std::io::Write;
+
 use thalweg::{Engine, ErrorKind, Options, Topic};
 
 use crate::args::{Global, Runtime};
@@ -24,7 +26,11 @@ pub(crate) fn open(global: &Global, missing: Missing) -> Result<Engine, Failure>
     if let Some(bytes) = global.memory_budget {
         options = options.memory_budget(bytes);
     }
-    Ok(Engine::open(&global.dir, options)?)
+    let engine = Engine::open(&global.dir, options)?;
+    for journal in engine.info().recovery.damaged_journals {
+        let _ = writeln!(std::io::stderr(), "thalweg: acknowledged records may be lost: {journal}");
+    }
+    Ok(engine)
 }
 
 /// A topic that exists.

@@ -49,7 +49,7 @@ pub enum ErrorKind {
     ReadOnly = 20,
     /// The next offset of the partition is not the one that a conditional append expects.
     OffsetMismatch = 21,
-    /// The records of an append were cut off before anybody asked whether it was acknowledged.
+    /// The records of an append were cut off by a truncation since.
     Truncated = 22,
 }
 

@@ -38,7 +38,10 @@ fn check_size<T: Prefixed>(size: u32) -> Answer<usize> {
         return Ok(size);
     }
     let name = T::NAME;
-    Err(Failure::new(INVALID_ARGUMENT, format!("the size in {name} is {size}; call {name}_init, or set it")))
+    Err(Failure::new(
+        INVALID_ARGUMENT,
+        format!("the size in {name} is {size}; set it to sizeof({name}), or call its _init where it has one"),
+    ))
 }
 
 /// The options of the caller, or all zeros for NULL. What a later version has added must be zero.

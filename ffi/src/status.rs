@@ -53,7 +53,7 @@ pub const THALWEG_DELETED: i32 = 19;
 pub const THALWEG_READ_ONLY: i32 = 20;
 /// The next offset of the partition is not the one that a conditional append expects.
 pub const THALWEG_OFFSET_MISMATCH: i32 = 21;
-/// The records of an append were cut off before anybody asked whether it was acknowledged.
+/// The records of an append were cut off by a truncation since.
 pub const THALWEG_TRUNCATED: i32 = 22;
 
 pub(crate) use {

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::reader::Start;
 
-/// Where a consumer goes on whose position is not there: retention has overtaken it, or the log was cut before it.
+/// Where a consumer goes on whose position is not there: the log start has overtaken it, or the log was cut before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OutOfRange {

@@ -5,6 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 prefix=${PREFIX:-/usr/local}
+if [[ $prefix != /* ]]; then
+  echo "PREFIX is \"$prefix\"; it has to be a whole path, as it stands in the pkg-config file" >&2
+  exit 2
+fi
 libdir=${LIBDIR:-$prefix/lib}
 includedir=${INCLUDEDIR:-$prefix/include}
 profile=${PROFILE:-release}

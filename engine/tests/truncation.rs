@@ -95,6 +95,57 @@ for_each_runtime! {
         }
     }
 
+    fn positions_beyond_a_cut_go_back_to_it(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 2);
+        for partition in 0..2 {
+            for number in 0..10 {
+                let value = format!("{number:08}");
+                topic.append_batch(Target::Partition(partition), &[Record::new(&value)]).expect("appended");
+            }
+        }
+        for (name, offset) in [("behind", 3), ("at", 6), ("beyond", 9)] {
+            for partition in 0..2 {
+                engine.positions().reset(name, &topic, Some(partition), Start::Offset(offset)).expect("there");
+            }
+        }
+        let options = || ConsumerOptions::default().name("open");
+        let mut consumer = engine.consumer(options()).expect("made");
+        consumer.assign(&topic, 0, Some(Start::Earliest)).expect("there");
+        while consumer.lag() > 0 {
+            consumer.poll(1 << 20, Some(LONG)).expect("polled");
+        }
+        consumer.commit().expect("committed");
+        topic.truncate_after(0, 6).expect("cut");
+        let saved = |name: &str, partition: u32| {
+            let listed = engine.positions().list(Some(name)).expect("listed");
+            listed.iter().find(|position| position.partition == partition).map(|position| position.offset)
+        };
+        let of = |partition| ["behind", "at", "beyond"].map(|name| saved(name, partition).expect("there"));
+        assert_eq!((of(0), of(1)), ([3, 6, 6], [3, 6, 9]), "the other partition's stay");
+        // New records come to where it stood: whoever reads them commits them, at the same offset as before.
+        for number in 6..10 {
+            let value = format!("new {number}");
+            topic.append_batch(Target::Partition(0), &[Record::new(&value)]).expect("appended");
+        }
+        assert_eq!(saved("open", 0), Some(6));
+        assert_eq!(consumer.poll(1 << 20, Some(LONG)).expect_err("told").kind(), ErrorKind::OutOfRange);
+        consumer.seek(&topic, 0, Start::Offset(6)).expect("there");
+        while consumer.lag() > 0 {
+            consumer.poll(1 << 20, Some(LONG)).expect("polled");
+        }
+        consumer.commit().expect("committed");
+        assert_eq!(saved("open", 0), Some(10));
+        drop(consumer);
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let mut late = engine.consumer(ConsumerOptions::default().name("beyond")).expect("made");
+        late.assign(&engine.topic("t").expect("there"), 0, None).expect("there");
+        let polled = late.poll(1 << 20, Some(LONG)).expect("what was never read");
+        assert_eq!(polled[0].batch.iter().next().and_then(|record| record.value), Some(&b"new 6"[..]));
+    }
+
     fn a_second_cut_counts_for_tickets_of_before_the_first(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = open(dir.path(), runtime);

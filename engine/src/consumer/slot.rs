@@ -48,11 +48,14 @@ impl Slot {
 
     /// Whether the log was cut before that: other records have come, or will come, to where it stands.
     pub(super) fn is_cut(&self) -> bool {
-        self.source.is_cut(&self.cursor)
+        self.source.cut_before(&self.cursor).is_some()
     }
 
     pub(super) fn seek(&mut self, start: Start) -> Result<()> {
+        let cut = self.source.cut_before(&self.cursor);
         let offset = self.source.resolve(start)?;
+        // The position went back with the cut.
+        self.committed = self.committed.map(|committed| committed.min(cut.unwrap_or(committed)));
         self.cursor = Cursor::in_order(offset);
         Ok(())
     }

@@ -146,6 +146,7 @@ impl Core {
             lender,
             shards: handles,
             metadata: OnceLock::new(),
+            followers: OnceLock::new(),
             deleted: Mutex::default(),
             events: events.clone(),
         });
@@ -155,9 +156,11 @@ impl Core {
             meta.image().topics.get(&id).map_or_else(String::new, |topic| topic.name.clone())
         });
         tell_recovery(&events, &recovery, damaged_copies);
+        let positions = Arc::new(PositionStore::new(&common, &found));
+        common.followers.get_or_init(|| positions.followers());
         let core = Core {
             topics: RwLock::new(topics),
-            positions: Arc::new(PositionStore::new(&common, &found)),
+            positions,
             values: Arc::new(KeyValues::table(&common, &found)),
             common,
             default_durability: options.durability,

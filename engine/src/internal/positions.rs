@@ -1,6 +1,7 @@
 //! Named positions: where each consumer goes on.
 
 use std::collections::BTreeSet;
+use std::sync::Weak;
 
 use super::log::Found;
 use super::repaired::Repaired;
@@ -10,7 +11,7 @@ use crate::ids::{PartitionId, TopicId};
 use crate::limits::{BATCH_RECORDS_MAX, CONSUMER_NAME_MAX, POSITION_METADATA_MAX, POSITIONS_SIZE_MAX};
 use crate::partition::Seat;
 use crate::sync::{Arc, Mutex};
-use crate::topic::{Common, Totals};
+use crate::topic::{Common, Followers, Totals};
 
 /// A position of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub(crate) struct Saved {
 pub(crate) struct PositionStore {
     table: Table,
     open: Mutex<BTreeSet<String>>,
+}
+
+/// The store, for whom it knows.
+struct Known(Weak<PositionStore>);
+
+impl Followers for Known {
+    fn go_back(&self, partition: PartitionId, offset: u64) -> Result<()> {
+        self.0.upgrade().map_or(Ok(()), |store| store.go_back(partition, offset))
+    }
 }
 
 /// The use of a name; nobody else has it while this lives.
@@ -121,6 +131,31 @@ impl PositionStore {
     /// Makes the log anew from what can be read of it.
     pub(crate) fn repair(&self) -> Result<Repaired> {
         self.table.repair()
+    }
+
+    /// What the truncation of a log tells.
+    pub(crate) fn followers(self: &Arc<Self>) -> Box<dyn Followers> {
+        Box::new(Known(Arc::downgrade(self)))
+    }
+
+    fn go_back(&self, partition: PartitionId, offset: u64) -> Result<()> {
+        let mut changes = Vec::new();
+        let scanned = self.table.scan(&[], |key, value| {
+            let saved = decode(key, value).map(|(_, saved)| saved);
+            if let Some(saved) = saved.filter(|saved| saved.partition == partition && saved.offset > offset) {
+                let value = [&offset.to_le_bytes()[..], &saved.metadata].concat();
+                changes.push((key.into(), Some(value.into())));
+            }
+        });
+        match scanned {
+            // Nobody goes by them before they are repaired.
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(()),
+            scanned => scanned?,
+        }
+        for changes in changes.chunks(BATCH_RECORDS_MAX) {
+            self.table.write(changes.to_vec())?;
+        }
+        Ok(())
     }
 
     /// Removes positions of a name: those of one topic, or all. Answers how many there were.

@@ -102,9 +102,10 @@ impl Source {
         *cursor = Cursor { offset, sequential, waited, cut, holder, ..Cursor::default() };
     }
 
-    /// Whether the log was cut before the cursor since it got there.
-    pub(crate) fn is_cut(&self, cursor: &Cursor) -> bool {
-        cursor.cut.is_some() || cursor.offset > self.seat.agree_below(self.partition.tail().epoch())
+    /// Where the log was cut before the cursor since it got there.
+    pub(crate) fn cut_before(&self, cursor: &Cursor) -> Option<u64> {
+        let agree = self.seat.agree_below(self.partition.tail().epoch());
+        cursor.cut.or((cursor.offset > agree).then_some(agree))
     }
 
     /// The incarnation that counts.

@@ -14,7 +14,7 @@ mod truncate;
 pub use describe::{PartitionDescription, TopicDescription};
 pub use dump::FrameInfo;
 pub use options::TopicOptions;
-pub(crate) use state::{Common, Metadata, TopicState};
+pub(crate) use state::{Common, Followers, Metadata, TopicState};
 pub use topic::Topic;
 pub(crate) use totals::Totals;
 #[cfg(any(test, feature = "sim"))]

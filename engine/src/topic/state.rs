@@ -25,6 +25,12 @@ pub(crate) trait Metadata: Send + Sync {
     fn order(&self, order: MetaOrder) -> Result<MetaDone>;
 }
 
+/// Whoever keeps places in partitions.
+pub(crate) trait Followers: Send + Sync {
+    /// A log is about to be cut: places beyond `offset` go back to it. Durable when it returns.
+    fn go_back(&self, partition: PartitionId, offset: u64) -> Result<()>;
+}
+
 /// What everything in one engine shares.
 pub(crate) struct Common {
     pub(crate) gate: Arc<Gate>,
@@ -32,6 +38,7 @@ pub(crate) struct Common {
     pub(crate) lender: Arc<Lender>,
     pub(crate) shards: Vec<Arc<ShardHandle>>,
     pub(crate) metadata: OnceLock<Box<dyn Metadata>>,
+    pub(crate) followers: OnceLock<Box<dyn Followers>>,
     /// Of topics that were deleted. Held while one leaves the others, so that whoever adds all up counts it once.
     pub(crate) deleted: Mutex<Totals>,
     pub(crate) events: Events,

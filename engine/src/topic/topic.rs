@@ -227,10 +227,12 @@ impl Topic {
     /// durable first; appends meanwhile wait. At the next offset nothing is cut.
     ///
     /// A ticket whose records were cut answers [`Truncated`](crate::ErrorKind::Truncated) to whoever asks it from then
-    /// on, also if it had been acknowledged, and never answers for other records at its offsets. Batches that readers hold stay as they are. A
-    /// [`Reader`] or consumer that stands beyond `offset` is [out of range](crate::ErrorKind::OutOfRange) until it
-    /// seeks, also once new records have come to where it stands. A committed position, or an offset given to
-    /// [`read`](Topic::read), is so only as long as it lies beyond the end.
+    /// on, also if it had been acknowledged, and never answers for other records at its offsets. Batches that readers
+    /// hold stay as they are. A [`Reader`] or consumer that stands beyond `offset` is
+    /// [out of range](crate::ErrorKind::OutOfRange) until it seeks, also once new records have come to where it stands.
+    /// Committed positions beyond `offset` go back to it, before the cut: after a crash between the two a consumer reads
+    /// again what it had read. An offset given to [`read`](Topic::read) is out of range only as long as it lies beyond
+    /// the end.
     ///
     /// # Errors
     /// [`OutOfRange`](crate::ErrorKind::OutOfRange) below the log start offset or beyond the next offset;

@@ -21,6 +21,10 @@ use crate::tail::TailStart;
 pub(crate) trait Others {
     /// Has the shard settle a partition. `false`: the engine has ended.
     fn settle(&mut self, partition: &Partition, reach: Reach) -> bool;
+    /// Has saved positions beyond `offset` go back to it.
+    fn go_back(&mut self, _partition: &Partition, _offset: u64) -> Result<()> {
+        Ok(())
+    }
     /// Changes the manifest.
     fn order(&mut self, order: MetaOrder) -> Result<MetaDone>;
     /// Reads one batch as it was appended.
@@ -31,6 +35,10 @@ pub(crate) trait Others {
 impl Others for &Common {
     fn settle(&mut self, partition: &Partition, reach: Reach) -> bool {
         partition.settle(reach)
+    }
+
+    fn go_back(&mut self, partition: &Partition, offset: u64) -> Result<()> {
+        self.followers.get().map_or(Ok(()), |followers| followers.go_back(partition.id(), offset))
     }
 
     fn order(&mut self, order: MetaOrder) -> Result<MetaDone> {
@@ -137,6 +145,8 @@ impl<O: Others> Truncation<'_, O> {
             return Ok(());
         }
         let cut = self.cut_at(&partition, offset)?;
+        // Before the cut: what comes to stand there later is never taken for what was read.
+        self.others.go_back(&partition, offset)?;
         let end = cut.as_ref().map(|(segment, end)| (segment.generation, *end));
         let order = MetaOrder::TruncateAfter { partition: partition.id(), offset, end };
         let removed = self.order(order)?;

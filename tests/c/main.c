@@ -57,6 +57,8 @@ int main(int count, char **names) {
         fflush(stdout);
         pid_t child = fork();
         if (child == 0) {
+            /* One that hangs fails. */
+            alarm(240);
             TESTS[i].run();
             /* Not _exit: leaks are looked for on the way. */
             exit(0);

@@ -25,6 +25,7 @@ const SOURCES: &[&str] = &[
     "metrics",
     "event",
     "verify",
+    "frame",
 ];
 
 fn root() -> PathBuf {

@@ -404,6 +404,36 @@
 #define THALWEG_EVENT_DAMAGED_COPY 10
 
 /**
+ * Frame kind: one that this version has no number for.
+ */
+#define THALWEG_FRAME_OTHER 0
+
+/**
+ * Frame kind: records.
+ */
+#define THALWEG_FRAME_DATA 1
+
+/**
+ * Frame kind: padding.
+ */
+#define THALWEG_FRAME_PAD 2
+
+/**
+ * Frame kind: offsets without records.
+ */
+#define THALWEG_FRAME_VOID 3
+
+/**
+ * Frame kind: what stands here is damaged, or the device does not give it; why says more.
+ */
+#define THALWEG_FRAME_DAMAGE 4
+
+/**
+ * Frame flag: term is set.
+ */
+#define THALWEG_FRAME_HAS_TERM 1
+
+/**
  * Records that were read, in order, in memory that is shared with the engine. Release it with thalweg_batch_release.
  */
 typedef struct thalweg_batch thalweg_batch;
@@ -1349,6 +1379,64 @@ typedef struct thalweg_verify_report {
    */
   uint64_t damaged_copies;
 } thalweg_verify_report;
+
+/**
+ * A frame as it stands in its segment.
+ */
+typedef struct thalweg_frame {
+  /**
+   * The segment's generation.
+   */
+  uint64_t generation;
+  /**
+   * Byte of the file where it begins.
+   */
+  uint64_t position;
+  /**
+   * Its bytes, header and padding counted.
+   */
+  uint64_t size;
+  /**
+   * The offset of its first record.
+   */
+  uint64_t base_offset;
+  /**
+   * Offsets that it takes.
+   */
+  uint64_t count;
+  /**
+   * When it was appended, in ms since 1970.
+   */
+  int64_t append_time;
+  /**
+   * The term that its batch was given, if flags say so.
+   */
+  uint64_t term;
+  /**
+   * The offset below which the partition was durable when it was written, or THALWEG_NO_OFFSET if it does not say.
+   */
+  uint64_t durable;
+  /**
+   * The segment's number within its partition.
+   */
+  uint32_t segment;
+  /**
+   * THALWEG_FRAME_DATA and its like.
+   */
+  uint32_t kind;
+  /**
+   * THALWEG_FRAME_HAS_TERM, or 0.
+   */
+  uint32_t flags;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * What is wrong with it, or empty. Ends with a zero byte.
+   */
+  char why[256];
+} thalweg_frame;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2460,6 +2548,23 @@ thalweg_status thalweg_engine_verify(struct thalweg_engine *engine,
                                      size_t capacity,
                                      size_t *count,
                                      struct thalweg_error *error);
+
+/**
+ * The frames of a partition as they stand in its segments: from the one that holds the offset from, up to the first that
+ * begins at the offset until or beyond. What is on the device is read from there, past the cache, and checked; damage is
+ * told in its place. frames gets as many as capacity allows, count how many there are.
+ *
+ * Blocks: reads the device. Any thread. Errors: NOT_FOUND for a partition that the topic does not have; NO_MEMORY if
+ * batches that are held leave no memory for it; INVALID_ARGUMENT; DELETED; CLOSED, FORKED. Since 0.1.
+ */
+thalweg_status thalweg_topic_list_frames(struct thalweg_topic *topic,
+                                         uint32_t partition,
+                                         uint64_t from,
+                                         uint64_t until,
+                                         struct thalweg_frame *frames,
+                                         size_t capacity,
+                                         size_t *count,
+                                         struct thalweg_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

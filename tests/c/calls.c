@@ -11,6 +11,7 @@ static thalweg_named_position named[4];
 static thalweg_completion completions[4];
 static thalweg_entry entries[4];
 static thalweg_record_result results[4];
+static thalweg_frame frames[4];
 static char text[256];
 static size_t count;
 
@@ -104,7 +105,8 @@ thalweg_status topic_call(int nth, thalweg_topic *topic, thalweg_error *error) {
         case 14: return thalweg_topic_read_copy(topic, 0, 0, LONG, text, 256, entries, 4, &count, &offset, error);
         case 15: return thalweg_topic_add_partitions(topic, 4, error);
         case 16: return thalweg_topic_truncate_before(topic, 0, 0, error);
-        case 17: return thalweg_topic_truncate_after(topic, 0, 0, error);
+        case 17: return thalweg_topic_list_frames(topic, 0, 0, 9, frames, 4, &count, error);
+        case 18: return thalweg_topic_truncate_after(topic, 0, 0, error);
         default: return -1;
     }
 }

@@ -11,12 +11,25 @@ struct test {
     void (*run)(void);
 };
 
+/* The sanitizer's allocator is not made for a child of a process with threads: a lock that one of them held at the fork is
+   held there for good. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 static const struct test TESTS[] = {
     {"calls", test_calls},         {"handles", test_handles},         {"options", test_options},
     {"topics", test_topics},       {"appends", test_appends},         {"completions", test_completions},
     {"reads", test_reads},         {"consumers", test_consumers},     {"positions", test_positions},
     {"key_values", test_key_values}, {"watching", test_watching},     {"threads", test_threads},
-    {"forks", test_forks},         {"crashes", test_crashes},
+#ifndef SANITIZED
+    {"forks", test_forks},
+#endif
+    {"crashes", test_crashes},
 };
 
 const char *program;
@@ -57,6 +70,8 @@ int main(int count, char **names) {
         fflush(stdout);
         pid_t child = fork();
         if (child == 0) {
+            /* One that hangs fails. */
+            alarm(240);
             TESTS[i].run();
             /* Not _exit: leaks are looked for on the way. */
             exit(0);

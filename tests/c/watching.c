@@ -79,6 +79,37 @@ static void verification(thalweg_engine *engine, uint64_t records, uint64_t dama
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_engine_verify(engine, &report, ranges, 2, NULL, &error));
 }
 
+/* How many frames of a kind there are. */
+static int frames_of(thalweg_topic *topic, uint32_t kind) {
+    thalweg_frame frames[16];
+    size_t count;
+    int found = 0;
+    OK(thalweg_topic_list_frames(topic, 0, 0, UINT64_MAX, frames, 16, &count, &error));
+    CHECK(count <= 16);
+    for (size_t i = 0; i < count; i++) {
+        CHECK(frames[i].generation != 0 && frames[i].flags == 0 && frames[i].reserved == 0);
+        CHECK((frames[i].kind == THALWEG_FRAME_DAMAGE) == (frames[i].why[0] != 0));
+        found += frames[i].kind == kind;
+    }
+    return found;
+}
+
+static void frames(thalweg_topic *topic, int damaged) {
+    CHECK(frames_of(topic, THALWEG_FRAME_DATA) == 3 - damaged);
+    CHECK(frames_of(topic, THALWEG_FRAME_DAMAGE) == damaged);
+    thalweg_frame frame;
+    size_t count, all;
+    OK(thalweg_topic_list_frames(topic, 0, 0, 1, &frame, 1, &count, &error));
+    CHECK(count == 1 && frame.kind == THALWEG_FRAME_DATA && frame.base_offset == 0 && frame.count == 1);
+    OK(thalweg_topic_list_frames(topic, 0, 0, UINT64_MAX, NULL, 0, &all, &error));
+    CHECK(all >= 3);
+    OK(thalweg_topic_list_frames(topic, 0, 0, UINT64_MAX, &frame, 1, &count, &error));
+    CHECK(count == all);
+    ANSWERS(THALWEG_NOT_FOUND, thalweg_topic_list_frames(topic, 1, 0, 1, &frame, 1, &count, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_list_frames(topic, 0, 0, 1, NULL, 1, &count, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_list_frames(topic, 0, 0, 1, &frame, 1, NULL, &error));
+}
+
 /* Turns one byte, which the value of a record is recognised by, in whatever file of the store it is. */
 static int spoil(const char *path, const char *pattern) {
     int spoiled = 0;
@@ -137,6 +168,7 @@ static void damage(const char *path) {
     }
     CHECK(told == 1);
     CHECK(records == 2);
+    frames(topic, 1);
     verification(engine, records, 1);
     OK(thalweg_reader_close(reader, &error));
     OK(thalweg_topic_close(topic, &error));
@@ -160,6 +192,7 @@ void test_watching(void) {
     append_value(topic, 0, "first");
     append_value(topic, 0, "a value to be found");
     append_value(topic, 0, "last");
+    frames(topic, 0);
     OK(thalweg_topic_close(topic, &error));
     OK(thalweg_engine_close(engine, &error));
     engine = open_engine(path);

@@ -26,6 +26,7 @@ const SOURCES: &[&str] = &[
     "metrics",
     "event",
     "verify",
+    "frame",
 ];
 
 fn root() -> PathBuf {

@@ -34,7 +34,7 @@ static void sizes(void) {
     for (size_t i = 0; i < 4; i++) {
         options.size = wrong[i];
         ANSWERS(THALWEG_INVALID_ARGUMENT, open_with(&options));
-        CHECK(strstr(error.message, "thalweg_engine_options_init") != NULL);
+        CHECK(strstr(error.message, "the size in thalweg_engine_options ") != NULL);
     }
     /* As an earlier version would have it: what comes behind is not looked at. */
     memset(&options, 0xff, sizeof options);

@@ -18,6 +18,8 @@ use crate::store::{self, Missing};
 const READ_BYTES: usize = 1 << 20;
 /// A position is committed at least every so many records, once they are written.
 const COMMIT_RECORDS: u64 = 100_000;
+/// Positions that are committed together.
+const BEGUN_MAX: usize = 10_000;
 
 /// A record as JSON. Bytes that are not UTF-8 go into the `_base64` field instead.
 #[derive(Serialize)]
@@ -77,6 +79,9 @@ pub(crate) fn run(global: &Global, args: &Consume, output: &mut Output) -> Resul
             Ok(()) => {}
         }
     }
+    if let Some(named) = &mut consumer.positions {
+        named.commit_begun()?;
+    }
     if args.stats {
         consumer.output.flush()?;
         stats::tell(&engine.metrics(), global.json);
@@ -119,6 +124,8 @@ struct Named<'a> {
     consumer: Consumer,
     topic: &'a Topic,
     committed: Vec<Option<u64>>,
+    /// Partitions that nothing was read of, and where they begin: to be committed together.
+    begun: Vec<(u32, u64)>,
 }
 
 impl<'a> Named<'a> {
@@ -130,7 +137,7 @@ impl<'a> Named<'a> {
                 committed[position.partition as usize] = Some(position.offset);
             }
         }
-        Ok(Named { consumer, topic, committed })
+        Ok(Named { consumer, topic, committed, begun: Vec::new() })
     }
 
     fn commit(&mut self, partition: u32, offset: u64) -> Result<(), Failure> {
@@ -138,6 +145,17 @@ impl<'a> Named<'a> {
             let position = Position { topic: self.topic, partition, offset, metadata: &[] };
             self.consumer.commit_positions(&[position])?;
             self.committed[partition as usize] = Some(offset);
+        }
+        Ok(())
+    }
+
+    /// Commits where the partitions begin that nothing was read of.
+    fn commit_begun(&mut self) -> Result<(), Failure> {
+        let topic = self.topic;
+        let position = |(partition, offset): (u32, u64)| Position { topic, partition, offset, metadata: &[] };
+        for begun in std::mem::take(&mut self.begun).chunks(BEGUN_MAX) {
+            let positions: Vec<Position<'_>> = begun.iter().copied().map(position).collect();
+            self.consumer.commit_positions(&positions)?;
         }
         Ok(())
     }
@@ -167,8 +185,13 @@ impl Writer<'_> {
         };
         let begun = offset;
         let written = self.records(about, &mut offset);
-        if !matches!(written, Err(Stop::Failed(_))) && (committed.is_none() || offset != begun) {
-            self.commit(about.partition, offset)?;
+        if matches!(written, Err(Stop::Failed(_))) {
+            return written;
+        }
+        match &mut self.positions {
+            Some(named) if committed.is_none() && offset == begun => named.begun.push((about.partition, offset)),
+            _ if offset != begun => self.commit(about.partition, offset)?,
+            _ => {}
         }
         written
     }

@@ -2,6 +2,20 @@
 
 use crate::run::Bench;
 
+/// Where nothing is read of a partition, its beginning is committed with those of the others.
+#[test]
+fn a_name_begins_in_empty_partitions_too() {
+    let bench = Bench::new();
+    let ran = bench.run_with(&["import", "-", "--topic", "t", "--partitions", "3000"], b"a\n");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let ran = bench.run(&["consume", "--topic", "t", "--as", "late", "--from", "latest"]);
+    assert_eq!((ran.code, ran.out.as_slice()), (0, &b""[..]));
+    let listed = bench.json(&["positions", "list"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(3000));
+    bench.import("t", b"b\n");
+    assert_eq!(bench.ok(&["consume", "--topic", "t", "--as", "late"]), "b\n", "which came after it began");
+}
+
 #[test]
 fn a_name_goes_on_where_it_was() {
     let bench = Bench::new();

@@ -260,7 +260,9 @@ impl Topic {
     /// is shown in its place.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have;
+    /// [`Deleted`](crate::ErrorKind::Deleted) if it is deleted meanwhile;
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) if batches that are held leave no memory for it.
     pub fn dump_frames(
         &self,
         partition: u32,

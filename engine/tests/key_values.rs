@@ -3,7 +3,6 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 
 use proptest::prelude::*;
 use thalweg::{ConsumerOptions, Engine, ErrorKind, KeyValues, Options, Position, Runtime, TopicOptions, Write};
@@ -103,9 +102,7 @@ for_each_runtime! {
         }
         let kept = engine.topic("kept").expect("there");
         assert_eq!(contents(&engine.key_values(&kept).expect("values")).len(), 1);
-        let segments = std::fs::read_dir(dir.path().join("segments")).expect("there");
-        let files = segments.flat_map(|topic| std::fs::read_dir(topic.expect("read").path()).expect("there"));
-        let size: u64 = files.map(|file| file.expect("read").metadata().expect("there").blocks() * 512).sum();
+        let size = common::taken(dir.path());
         assert!(size < 60 << 20, "the logs are rewritten without it: {size} bytes");
     }
 

@@ -28,19 +28,6 @@ fn content(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("a directory");
-    for entry in std::fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), &target).expect("copied");
-        }
-    }
-}
-
 fn read_only(path: &Path, runtime: Runtime) -> Engine {
     Engine::open(path, options(runtime).read_only(true)).expect("the store opens")
 }
@@ -106,7 +93,7 @@ for_each_runtime! {
             large.append(&Record::new(&vec![number; 100_000])).expect("appended");
         }
         // What a kill at this moment would leave: the directory as it is.
-        copy(&path, &left);
+        common::copy(&path, &left);
         engine.close().expect("closed");
 
         let before = content(&left);

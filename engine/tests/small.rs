@@ -2,35 +2,7 @@
 
 mod common;
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use thalweg::{ConsumerOptions, Engine, Start, TopicOptions};
-
-/// Bytes that the segments take on the device.
-fn taken(store: &Path) -> u64 {
-    let topics = std::fs::read_dir(store.join("segments")).expect("there");
-    let files = topics.flat_map(|topic| std::fs::read_dir(topic.expect("read").path()).expect("there"));
-    files.map(|file| file.expect("read").metadata().expect("there").blocks() * 512).sum()
-}
-
-/// A copy of a store in use. The manifest comes first, and does not know what is made meanwhile.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory");
-    let mut entries: Vec<_> = std::fs::read_dir(from).expect("there").map(|entry| entry.expect("read")).collect();
-    entries.sort_by_key(|entry| entry.file_type().expect("known").is_dir());
-    for entry in entries {
-        let target = to.join(entry.file_name());
-        match entry.file_type().expect("known").is_dir() {
-            true => copy(&entry.path(), &target),
-            // A file that is just being made may have got its name meanwhile.
-            false => match std::fs::copy(entry.path(), target) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                copied => drop(copied.expect("copied")),
-            },
-        }
-    }
-}
 
 fn append_and_commit(engine: &Engine, round: u64) {
     let topic = engine.topic("t").or_else(|_| engine.create_topic("t", TopicOptions::default())).expect("there");
@@ -49,7 +21,7 @@ for_each_runtime! {
             append_and_commit(&engine, round);
             engine.close().expect("closed");
         }
-        assert!(taken(dir.path()) <= 60 * (16 << 10), "{} bytes for 60 segments", taken(dir.path()));
+        assert!(common::taken(dir.path()) <= 60 * (16 << 10), "{} bytes for 60 segments", common::taken(dir.path()));
         let engine = common::open(dir.path(), runtime);
         assert_eq!(common::values(&engine.topic("t").expect("there"), 0).len(), 30);
         assert_eq!(engine.positions().list(None).expect("listed")[0].offset, 30);
@@ -62,10 +34,10 @@ for_each_runtime! {
             let store = dirs[round].path();
             let engine = common::open(store, runtime);
             append_and_commit(&engine, round as u64);
-            copy(store, dirs[round + 1].path());
+            common::copy(store, dirs[round + 1].path());
         }
         let engine = common::open(dirs[7].path(), runtime);
-        assert!(taken(dirs[7].path()) <= 14 * (16 << 10), "{} bytes for 14 segments", taken(dirs[7].path()));
+        assert!(common::taken(dirs[7].path()) <= 14 * (16 << 10), "{} bytes for 14 segments", common::taken(dirs[7].path()));
         assert_eq!(common::values(&engine.topic("t").expect("there"), 0).len(), 7);
     }
 

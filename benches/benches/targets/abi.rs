@@ -74,6 +74,12 @@ fn per_record(run: impl FnOnce()) -> f64 {
     (thread_time() - start).as_nanos() as f64 / RECORDS as f64
 }
 
+/// The row of what C may pay more, in ns for each record.
+fn beside_rust<'a>(name: &'a str, more: f64, value: &[u8]) -> Pair<'a> {
+    let (baseline, unit) = ("the same in Rust".into(), "ns/record");
+    Pair { name, baseline, unit, target: Target::AtMostMore(more), payload: value.len() }
+}
+
 /// Appends of 100 B, one and a hundred for each call.
 pub(crate) fn appends(bench: &mut Bench) {
     let value = [0x5a; 100];
@@ -99,14 +105,7 @@ pub(crate) fn appends(bench: &mut Bench) {
             c.settle();
             cost
         };
-        let pair = Pair {
-            name: &name,
-            baseline: "the same in Rust".into(),
-            unit: "ns/record",
-            target: Target::AtMostMore(more),
-            payload: value.len(),
-        };
-        bench.pair(pair, rust, ours, || (0.0, 0.0));
+        bench.pair(beside_rust(&name, more, &value), rust, ours, || (0.0, 0.0));
     }
 }
 
@@ -132,14 +131,7 @@ pub(crate) fn completions(bench: &mut Bench) {
         c.settle();
         cost
     };
-    let pair = Pair {
-        name,
-        baseline: "the same in Rust".into(),
-        unit: "ns/record",
-        target: Target::AtMostMore(15.0),
-        payload: value.len(),
-    };
-    bench.pair(pair, rust, ours, || (0.0, 0.0));
+    bench.pair(beside_rust(name, 15.0, &value), rust, ours, || (0.0, 0.0));
 }
 
 /// Walking 100 B records, as they were appended in batches of 100.
@@ -158,14 +150,7 @@ pub(crate) fn walks(bench: &mut Bench) {
     topic.append(&Record::new(&value)).expect("an append");
     c.settle();
     assert_eq!(walk(&topic), c.walk(), "both read the same");
-    let pair = Pair {
-        name,
-        baseline: "the same in Rust".into(),
-        unit: "ns/record",
-        target: Target::AtMostMore(5.0),
-        payload: value.len(),
-    };
     let rust = || per_record(|| assert_ne!(std::hint::black_box(walk(&topic)), 0));
     let ours = || per_record(|| assert_ne!(std::hint::black_box(c.walk()), 0));
-    bench.pair(pair, rust, ours, || (0.0, 0.0));
+    bench.pair(beside_rust(name, 5.0, &value), rust, ours, || (0.0, 0.0));
 }

@@ -176,7 +176,7 @@ rows! {
 #[cfg(any(test, feature = "sim"))]
 impl Row {
     /// Outcomes that no crash or fault of the simulation leads to: they need a later version's file, or bytes that
-    /// somebody forged. The tests of this module reach each of them; a simulation need not.
+    /// somebody forged. The cases of `tests/forged.rs` reach each of them; a crash need not.
     /// `JournalUnneededWriteUnreadable` and `JournalStoppedAtFileEnd` are possible there, and too rare to count on: the latter came once in 200,000 crashes.
     pub(crate) const BY_HAND: &'static [Row] = &[
         Row::RangeUnknownGeneration,

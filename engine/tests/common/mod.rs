@@ -1,6 +1,7 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -114,4 +115,29 @@ pub(crate) fn pattern(seed: u64, size: usize) -> Vec<u8> {
     }
     bytes.truncate(size);
     bytes
+}
+
+/// Bytes that the segments take on the device.
+pub(crate) fn taken(store: &Path) -> u64 {
+    let topics = std::fs::read_dir(store.join("segments")).expect("there");
+    let files = topics.flat_map(|topic| std::fs::read_dir(topic.expect("read").path()).expect("there"));
+    files.map(|file| file.expect("read").metadata().expect("there").blocks() * 512).sum()
+}
+
+/// A copy of a store, also of one in use. The manifest comes first, and does not know what is made meanwhile.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    let mut entries: Vec<_> = std::fs::read_dir(from).expect("there").map(|entry| entry.expect("read")).collect();
+    entries.sort_by_key(|entry| entry.file_type().expect("known").is_dir());
+    for entry in entries {
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("known").is_dir() {
+            true => copy(&entry.path(), &target),
+            // A file that is just being made may have got its name meanwhile.
+            false => match std::fs::copy(entry.path(), target) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.expect("copied")),
+            },
+        }
+    }
 }

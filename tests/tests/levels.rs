@@ -86,6 +86,43 @@ const KERNEL: &[(&str, &[&str])] = &[
     ("SystemTime", &[]),
 ];
 
+/// What would make the libraries notice, or change, more of their process than they were given.
+const PROCESS_WIDE: &[&str] = &[
+    "env::var",
+    "env::set_var",
+    "env::remove_var",
+    "env::args",
+    "getenv",
+    "setenv",
+    "atexit",
+    "set_global_default",
+    "set_logger",
+    "set_hook",
+    "sigaction",
+    "libc::signal",
+];
+
+#[test]
+fn the_libraries_leave_their_process_alone() {
+    let mut wrong = Vec::new();
+    for source in ["engine", "ffi"].into_iter().flat_map(sources_of) {
+        // A simulation is run by tests.
+        if FOR_TESTS.contains(&source.module.as_str()) {
+            continue;
+        }
+        for (number, line) in source.code.lines().enumerate() {
+            for word in PROCESS_WIDE.iter().filter(|word| line.contains(**word)) {
+                wrong.push(format!("{}:{}: {word}", source.path.display(), number + 1));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "no environment, no handlers at exit or of signals, no global logger:\n{}",
+        wrong.join("\n")
+    );
+}
+
 #[test]
 fn the_table_points_down() {
     let mut below = BTreeSet::new();
@@ -311,7 +348,11 @@ fn string_size(text: &str) -> usize {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/src");
+    sources_of("engine")
+}
+
+fn sources_of(package: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(package).join("src");
     let mut paths = Vec::new();
     collect(&root, &mut paths);
     paths.sort();
@@ -329,7 +370,7 @@ fn sources() -> Vec<Source> {
         let code = strip(&fs::read_to_string(path).expect("a source file"));
         sources.push(Source { path: path.clone(), module: parts[0].clone(), depth: parts.len(), code });
     }
-    assert!(sources.len() > 10, "the engine's sources are found");
+    assert!(sources.len() > 10, "the sources of {package} are found");
     sources
 }
 

@@ -65,10 +65,9 @@ impl State {
         self.pending.iter_mut().for_each(|(_, changes)| changes.retain(|(key, _)| keep(key)));
         self.size = self.live.iter().map(|(key, value)| size_of(key, value)).sum();
         // As they were taken in, one after the other.
-        for number in 0..self.pending.len() {
-            let later = self.pending.split_off(number);
-            self.size = later.front().map_or(self.size, |(_, changes)| self.size_after(changes));
-            self.pending.extend(later);
+        for (ticket, changes) in std::mem::take(&mut self.pending) {
+            self.size = self.size_after(&changes);
+            self.pending.push_back((ticket, changes));
         }
     }
 

@@ -274,14 +274,12 @@ fn header_of_writes(
     let limit = size.min(JOURNAL_DATA_START + 2 * JOURNAL_WRITE_MAX as u64);
     let mut source = Plain::new(Arc::clone(file), size);
     let mut last: Option<JournalHeader> = None;
-    let mut position = JOURNAL_DATA_START;
-    while position < limit {
+    for position in (JOURNAL_DATA_START..limit).step_by(SECTOR as usize) {
         let failed = |error| unreadable(error, name);
         let bytes = window.view(&mut source, position, SECTOR as usize).map_err(failed)?;
         let generation = claimed_generation(bytes).unwrap_or(Generation(0));
         let bytes = view(window, &mut source, generation, position).map_err(failed)?;
-        position += SECTOR;
-        if let Ok(write) | Err(WriteError::BadPayload(write)) = parse_any(bytes, generation, position - SECTOR)
+        if let Ok(write) | Err(WriteError::BadPayload(write)) = parse_any(bytes, generation, position)
             && (write.file.store, write.file.set) == (image.store, image.set)
         {
             last = last.into_iter().chain([write.file]).max_by_key(|header| header.number);

@@ -155,7 +155,10 @@ impl Bench<'_> {
 
     /// Step 5.
     fn verdict(&mut self, mut walk: Walk, list: &[Segment], notes: &Notes) -> Finding {
-        let tail = walk.tail.map_or(walk.log_start, |tail| tail.max(walk.log_start));
+        let known = self.image.partitions.get(&walk.id).map_or(&[][..], |partition| &partition.damaged);
+        // Where an earlier recovery left no segment, the damage that it found says where the records end.
+        let tail = walk.tail.or_else(|| known.iter().map(|damage| damage.start).min());
+        let tail = tail.map_or(walk.log_start, |tail| tail.max(walk.log_start));
         for segment in list {
             if let SegmentState::Open { settled: Some(settled) } = segment.state {
                 walk.testify(Some(settled.offset));
@@ -172,7 +175,6 @@ impl Bench<'_> {
             _ => None,
         };
         let evidence = walk.evidence.filter(|evidence| *evidence > tail && !bugs::active(Bug::DamageIsTornTail));
-        let known = self.image.partitions.get(&walk.id).map_or(&[][..], |partition| &partition.damaged);
         let damage = match (&unavailable, evidence) {
             (None, Some(evidence)) if known.iter().any(|d| d.start <= tail && d.end >= evidence) => {
                 // An earlier recovery found it; what is kept of it says so again.

@@ -99,9 +99,9 @@ impl Block {
     }
 
     /// Its bytes are on the device: from now on the cache is charged for it, no longer the appenders. `false`: the
-    /// readers' part has no room, so the caller should let go of it.
-    pub(crate) fn retire_to_cache(&self) -> bool {
-        self.memory.pool().retire(&self.memory, || self.is_pinned())
+    /// readers' part has no room, or none for what is not `followed` by a reader, so the caller should let go of it.
+    pub(crate) fn retire_to_cache(&self, followed: bool) -> bool {
+        self.memory.pool().retire(&self.memory, followed, || self.is_pinned())
     }
 
     fn unpin(&self) {

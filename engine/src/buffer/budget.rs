@@ -171,8 +171,13 @@ impl Ledger {
         }
     }
 
-    /// A block that is on the device goes from appenders to the cache. A pinned one is the pins' already.
-    pub(super) fn retire(&mut self, pinned: bool, size: usize) -> Charge {
+    /// A block that is on the device goes from appenders to the cache. A pinned one is the pins' already. What nobody is
+    /// likely to read takes no more than the readers' part: what it leaves to appenders stays warm.
+    pub(super) fn retire(&mut self, pinned: bool, followed: bool, size: usize) -> Charge {
+        let Ledger { budget, usage } = &self;
+        if !pinned && !followed && usage.cache + usage.pins + size > budget.readers_least {
+            return Charge::Refused;
+        }
         self.release(Share::Appender, size);
         let charge = if pinned { Charge::Granted } else { self.charge(Share::Cache, size) };
         if charge != Charge::Granted {

@@ -213,13 +213,13 @@ impl Pool {
     }
 
     /// Moves a block's charge from appenders to the cache.
-    pub(super) fn retire(&self, memory: &Memory, pinned: impl Fn() -> bool) -> bool {
+    pub(super) fn retire(&self, memory: &Memory, followed: bool, pinned: impl Fn() -> bool) -> bool {
         for _ in 0..EVICTIONS_MAX {
             let mut state = self.state.lock();
             if memory.share() != Share::Appender {
                 return true;
             }
-            match state.ledger.retire(pinned(), memory.size()) {
+            match state.ledger.retire(pinned(), followed, memory.size()) {
                 Charge::Granted => {
                     memory.share.store(Share::Cache as u8, Ordering::Relaxed);
                     drop(state);

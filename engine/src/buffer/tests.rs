@@ -138,11 +138,25 @@ fn retiring_gives_the_appenders_their_memory_back_even_if_it_is_pinned() {
     assert_eq!(blocks.len(), 12, "readers keep their quarter");
     let pins: Vec<_> = blocks.iter().map_while(Block::pin).collect();
     assert_eq!(pins.len(), 4, "and cannot pin more than is left");
-    assert!(blocks.iter().take(4).all(|block| block.retire_to_cache()));
+    assert!(blocks.iter().take(4).all(|block| block.retire_to_cache(true)));
     assert_eq!(pool.usage().appenders, 128 * KIB);
     assert_eq!(pool.usage().pins, 64 * KIB);
     let more: Vec<_> = std::iter::from_fn(|| take(&pool, Share::Appender, 16 * KIB)).collect();
     assert_eq!(more.len(), 4);
+}
+
+#[test]
+fn what_no_reader_follows_takes_no_more_than_the_readers_part() {
+    let pool = pool(256 * KIB, 0);
+    let blocks: Vec<_> = std::iter::from_fn(|| take(&pool, Share::Appender, 16 * KIB)).collect();
+    let kept = blocks.iter().filter(|block| block.retire_to_cache(false)).count();
+    assert_eq!(kept, 4, "of twelve: a quarter of the budget");
+    assert_eq!(pool.usage().appenders, 128 * KIB, "the others are the appenders' until they are dropped");
+    assert!(blocks[4].retire_to_cache(true), "what is followed may take more");
+    let pin = Block::pin(&blocks[5]).expect("within the pins' share");
+    assert!(blocks[5].retire_to_cache(false), "a pinned one is there anyway");
+    drop((blocks, pin));
+    assert_eq!(pool.usage(), Usage { idle: pool.usage().idle, ..Usage::default() });
 }
 
 #[test]
@@ -204,10 +218,10 @@ fn the_books_are_right_after_many_threads() {
                     let own = take(pool, Share::Appender, 4096 << (round % 5)).expect("within the budget");
                     let pin = Block::pin(shared);
                     if thread == 0 && round == 1000 {
-                        shared.retire_to_cache();
+                        shared.retire_to_cache(true);
                     }
                     let again = pin.clone();
-                    own.retire_to_cache();
+                    own.retire_to_cache(true);
                     drop((own, pin, again));
                 }
             });
@@ -254,7 +268,7 @@ proptest! {
                 Step::Retire(which) if !blocks.is_empty() => {
                     let block = which.get(&blocks);
                     if block.share() == Share::Appender {
-                        block.retire_to_cache();
+                        block.retire_to_cache(true);
                     }
                 }
                 Step::Drop(which) if !blocks.is_empty() => drop(blocks.swap_remove(which.index(blocks.len()))),

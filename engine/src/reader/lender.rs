@@ -122,6 +122,7 @@ impl Lender {
     /// them. An empty batch: there is nothing beyond the cursor yet. Does not wait.
     pub(crate) fn attempt(&self, partition: &Partition, cursor: &mut Cursor, max_bytes: usize) -> Result<Attempt> {
         let high = partition.check_readable(cursor.offset)?;
+        partition.tail().follow();
         while cursor.offset < high {
             let Some(segment) = segment_at(partition, cursor)? else { break };
             match self.step(partition, &segment, cursor, max_bytes)? {
@@ -268,11 +269,11 @@ pub(super) fn resident(segment: &Segment, position: u64, limit: u64) -> Option<(
 }
 
 impl Keep for Lender {
-    fn keep(&self, segment: &Arc<Segment>, block: Arc<Block>) {
+    fn keep(&self, segment: &Arc<Segment>, block: Arc<Block>, followed: bool) {
         let full = block.position() + block.capacity() as u64;
         let next = segment.index().and_then(|index| index.block_at(block.position())?.1);
         let end = next.or_else(|| segment.closed().map(|end| end.position)).unwrap_or_else(|| segment.device_end());
-        if end.min(full) > block.position() && block.retire_to_cache() {
+        if end.min(full) > block.position() && block.retire_to_cache(followed) {
             self.cache.insert(Arc::new(Extent::whole(block, end.min(full))));
         }
     }

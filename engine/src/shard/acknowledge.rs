@@ -1,10 +1,13 @@
 //! From completions to watermarks, and from failed writes to refused appends.
 
 use std::io;
+use std::sync::Arc;
 
+use crate::buffer::Block;
 use crate::error::{Error, ErrorKind};
 use crate::ids::Generation;
 use crate::io::OpKind;
+use crate::segment::Segment;
 use crate::shard::{Outbox, Purpose, Shard};
 use crate::sim::bugs::{self, Bug};
 
@@ -29,12 +32,12 @@ impl Shard {
                 segment.segment.set_device_end(segment.device_end);
                 let released = segment.take_released_journals();
                 let written = segment.segment.take_blocks_below(segment.device_end);
-                let owner = std::sync::Arc::clone(&segment.segment);
+                let owner = Arc::clone(&segment.segment);
                 for number in released {
                     self.journal.release(number);
                 }
                 for block in written {
-                    self.config.keeper.keep(&owner, block);
+                    self.keep(writer, &owner, block);
                 }
                 self.acknowledge(writer);
                 self.give_back(writer);
@@ -50,9 +53,18 @@ impl Shard {
             return;
         }
         match (w.segments.back(), w.tail.release_idle()) {
-            (Some(segment), Some(block)) => self.config.keeper.keep(&segment.segment, block),
+            (Some(segment), Some(block)) => {
+                let segment = Arc::clone(&segment.segment);
+                self.keep(writer, &segment, block);
+            }
             _ => w.release = true,
         }
+    }
+
+    /// Leaves a written block to the readers.
+    pub(super) fn keep(&mut self, writer: usize, segment: &Arc<Segment>, block: Arc<Block>) {
+        let followed = self.writers[writer].is_followed(block.capacity());
+        self.config.keeper.keep(segment, block, followed);
     }
 
     /// Publishes what has become durable (or written, in a weaker topic) of a partition.

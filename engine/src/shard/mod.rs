@@ -61,8 +61,9 @@ pub(crate) struct ShardConfig {
 
 /// Keeps written blocks for readers (the cache).
 pub(crate) trait Keep: Send + Sync {
-    /// The block's bytes are in the segment's file; its memory may be given up at any time from now on.
-    fn keep(&self, segment: &Arc<Segment>, block: Arc<Block>);
+    /// The block's bytes are in the segment's file; its memory may be given up at any time from now on. `followed`: a
+    /// reader has lately been at the partition.
+    fn keep(&self, segment: &Arc<Segment>, block: Arc<Block>, followed: bool);
 
     /// The segment's index is in its file; its memory may be given up at any time from now on.
     fn keep_index(&self, segment: &Arc<Segment>);

@@ -1,5 +1,7 @@
 //! Partitions that fall quiet: padded, written, testified, and without memory.
 
+use std::sync::Arc;
+
 use crate::shard::Shard;
 
 /// Writers looked at in one turn because their time came.
@@ -39,7 +41,8 @@ impl Shard {
                 self.enqueue(writer);
                 self.watch(writer);
             } else if let Some(block) = w.tail.release_idle() {
-                self.config.keeper.keep(&segment.segment, block);
+                let segment = Arc::clone(&segment.segment);
+                self.keep(writer, &segment, block);
                 self.watch(writer);
             } else if w.is_durable() && segment.acknowledged.offset > w.testified {
                 self.testify_now = true;

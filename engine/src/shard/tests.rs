@@ -18,12 +18,12 @@ use crate::segment::Chain;
 use crate::tail::{Appended, Refusal, Tail, TailStart};
 
 #[derive(Default)]
-struct Keeper(Mutex<Vec<Arc<Block>>>, Mutex<Vec<Generation>>);
+struct Keeper(Mutex<Vec<(Arc<Block>, bool)>>, Mutex<Vec<Generation>>);
 
 impl Keep for Keeper {
-    fn keep(&self, _: &Arc<Segment>, block: Arc<Block>) {
-        block.retire_to_cache();
-        self.0.lock().expect("no panics").push(block);
+    fn keep(&self, _: &Arc<Segment>, block: Arc<Block>, followed: bool) {
+        block.retire_to_cache(followed);
+        self.0.lock().expect("no panics").push((block, followed));
     }
 
     fn keep_index(&self, segment: &Arc<Segment>) {
@@ -319,6 +319,30 @@ fn small_appends_go_through_the_journal_and_free_it_again() {
     rig.handle.send(Message::Close);
     rig.settle();
     assert_in_files(&rig, &tails);
+}
+
+#[test]
+fn blocks_are_kept_as_followed_until_so_much_was_written_that_nobody_read() {
+    let mut rig = Rig::new(5);
+    let tail = rig.tail(0);
+    let most = rig.pool.budget().limits().cache;
+    let write = |rig: &mut Rig, size: usize| {
+        let mut kept = Vec::new();
+        for _ in 0..size.div_ceil(100_000) {
+            rig.append(&tail, 100_000).expect("an append");
+            rig.settle();
+            kept.extend(rig.keeper.0.lock().expect("no panics").drain(..).map(|(_, followed)| followed));
+        }
+        assert!(kept.len() > 2, "blocks were written");
+        kept
+    };
+    assert!(write(&mut rig, 4 << 20).iter().all(|followed| !followed), "nobody ever read");
+    tail.follow();
+    let kept = write(&mut rig, 2 * most);
+    assert!(kept.is_sorted_by(|a, b| a >= b), "followed at first, and then no more");
+    assert!(kept[0] && !kept[kept.len() - 1]);
+    tail.follow();
+    assert!(write(&mut rig, most / 4).iter().all(|followed| *followed), "a reader came back");
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(crate) struct Writer {
     pub(crate) seen: u64,
     /// Is in the shard's list of partitions that may fall idle.
     pub(crate) watched: bool,
+    /// Bytes of blocks that were written since a reader was at the partition.
+    unread: usize,
 }
 
 /// How far a segment's birth is: its generation has to be durable in header and manifest before anything relies on it.
@@ -132,7 +134,15 @@ impl Writer {
             silent: false,
             seen: 0,
             watched: false,
+            unread: usize::MAX,
         }
+    }
+
+    /// Whether a reader was at the partition since as many bytes were written as readers can have in memory. A block of
+    /// `size` bytes is the next that was written.
+    pub(crate) fn is_followed(&mut self, size: usize) -> bool {
+        self.unread = if self.tail.take_followed() { 0 } else { self.unread.saturating_add(size) };
+        self.unread <= self.tail.pool().budget().limits().cache
     }
 
     /// Goes on with another tail of the partition, after a truncation: everything of this one is sealed.

@@ -216,7 +216,7 @@ fn memory_is_recycled_when_nobody_holds_it() {
             segment.set_device_end(end.position);
             tail.release_idle();
             for block in segment.take_blocks_below(end.position) {
-                block.retire_to_cache();
+                block.retire_to_cache(true);
             }
         })
     };
@@ -367,7 +367,7 @@ fn loom_pins_are_charged_once_and_given_back() {
             thread::spawn(move || drop(Block::pin(&block).expect("there is room for pins").clone()))
         };
         let pin = Block::pin(&block).expect("there is room for pins");
-        block.retire_to_cache();
+        block.retire_to_cache(true);
         assert_eq!(tail.pool().usage().pins, block.charged());
         drop(pin);
         pinner.join().expect("no thread panics");

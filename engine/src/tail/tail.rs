@@ -66,6 +66,8 @@ pub(crate) struct Tail {
     announced: AtomicBool,
     /// The offset below which somebody asked for durability, in a topic that does without.
     durable_wanted: AtomicU64,
+    /// A reader was here since the shard looked.
+    followed: AtomicBool,
     /// What may let a refused append succeed is counted here.
     pub(super) events: AtomicU64,
     pub(super) room: WaitQueue,
@@ -99,6 +101,7 @@ impl Tail {
             wish: AtomicU64::new(0),
             announced: AtomicBool::new(false),
             durable_wanted: AtomicU64::new(0),
+            followed: AtomicBool::new(false),
             events: AtomicU64::new(0),
             room: WaitQueue::new(),
             announcer: OnceLock::new(),
@@ -191,6 +194,19 @@ impl Tail {
     /// The offset below which everything is to become durable.
     pub(crate) fn durable_wanted(&self) -> u64 {
         self.durable_wanted.load(Ordering::Acquire)
+    }
+
+    /// A reader is here: what is written will be read.
+    pub(crate) fn follow(&self) {
+        // Written only where it changes, for readers share the line.
+        if !self.followed.load(Ordering::Relaxed) {
+            self.followed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a reader was here since the last call.
+    pub(crate) fn take_followed(&self) -> bool {
+        self.followed.load(Ordering::Relaxed) && self.followed.swap(false, Ordering::Relaxed)
     }
 
     /// Whether an announcement is on its way.

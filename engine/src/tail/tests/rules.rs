@@ -326,7 +326,7 @@ fn memory_runs_out_as_a_refusal_and_comes_back() {
     let (segment, end) = tail.flush_to_sector().expect("there is a segment");
     segment.set_device_end(end.position);
     for block in segment.take_blocks_below(end.position) {
-        let _cached = block.retire_to_cache();
+        let _cached = block.retire_to_cache(true);
     }
     tail.release_idle();
     assert!(tail.wait_room(&refusal, None).expect("memory came back"));

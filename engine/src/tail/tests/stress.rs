@@ -73,7 +73,7 @@ fn shard(tail: &Tail, images: &mut BTreeMap<u32, Vec<u8>>, sequence: &mut u32) {
             segment.show(published);
             tail.watermark().advance_durable(published.offset);
             for block in segment.take_blocks_below(published.position) {
-                let _cached = block.retire_to_cache();
+                let _cached = block.retire_to_cache(true);
             }
         }
         if segment.is_complete() && segment.closed().map(|closed| closed.position) == Some(segment.device_end()) {

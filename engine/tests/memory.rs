@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{LONG, open, pattern, read_all, topic};
-use thalweg::{Batch, ConsumerOptions, Durability, ErrorKind, Record, Start, Target, Topic, TopicOptions};
+use thalweg::{Batch, ConsumerOptions, Durability, ErrorKind, Reader, Record, Start, Target, Topic, TopicOptions};
 
 const VALUE: usize = 100 << 10;
 
@@ -121,6 +121,37 @@ for_each_runtime! {
         let rest = read_all(&source, 0, position, 1 << 20);
         assert_eq!(rest.len() as u64, 2000 - position);
         assert_eq!(derived.describe().expect("described").partitions[0].high_watermark, appended);
+    }
+
+    fn what_a_lone_reader_left_behind_gives_way_and_what_several_read_stays(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        fill(&topic(&engine, 1), 2000);
+        engine.close().expect("closed");
+        let engine = open(dir.path(), runtime);
+        let source = engine.topic("t").expect("the topic");
+        let from_device = || engine.metrics().topics.iter().map(|topic| topic.reads.from_device).sum::<u64>();
+        let read_to = |reader: &mut Reader, end: u64| {
+            while reader.offset() < end {
+                assert!(!reader.next(VALUE, Some(LONG)).expect("readable").is_empty());
+            }
+        };
+        let reader = || source.reader(0, Start::Earliest).expect("a reader");
+        // 200 MB through less than 64 MiB: the first that came stays, for the last that was left gives way.
+        read_to(&mut reader(), 2000);
+        let before = from_device();
+        read_to(&mut reader(), 200);
+        assert_eq!(from_device(), before, "the beginning is still in memory");
+        // Where another follows, little gives way that it has yet to read.
+        let (mut ahead, mut behind) = (reader(), reader());
+        let mut waited = 0;
+        for end in (200..2000).step_by(20) {
+            read_to(&mut ahead, end);
+            let before = from_device();
+            read_to(&mut behind, end - 60);
+            waited += from_device() - before;
+        }
+        assert!(waited < 60, "of 1800 batches of the second reader the device was asked for {waited}");
     }
 
     fn a_backlog_many_times_the_budget_is_read_back_whole_from_the_device(runtime: Runtime) {

@@ -1,6 +1,6 @@
 //! The place of a partition in its topic. Truncations put another incarnation of the partition there.
 
-use std::sync::Weak;
+use std::sync::{Arc as StdArc, Weak};
 use std::time::Instant;
 
 use super::Partition;
@@ -19,6 +19,8 @@ pub(crate) struct Seat {
     cuts: Mutex<Vec<(u32, u64)>>,
     /// Incarnations before, for as long as tickets ask them.
     former: Mutex<Vec<Weak<Partition>>>,
+    /// Each reader of the partition holds it.
+    readers: StdArc<()>,
 }
 
 impl Seat {
@@ -29,7 +31,18 @@ impl Seat {
             waiters: WaitQueue::new(),
             cuts: Mutex::default(),
             former: Mutex::default(),
+            readers: StdArc::default(),
         }
+    }
+
+    /// To be held by a reader, so that it counts as one.
+    pub(crate) fn join(&self) -> StdArc<()> {
+        StdArc::clone(&self.readers)
+    }
+
+    /// Whether there is no reader beside the one that asks.
+    pub(crate) fn has_one_reader(&self) -> bool {
+        StdArc::strong_count(&self.readers) == 2
     }
 
     pub(crate) fn current(&self) -> Arc<Partition> {

@@ -1,6 +1,6 @@
 //! Pieces of segments that readers share: what shards have written lately, and what was read from the device.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::extent::Extent;
@@ -9,13 +9,19 @@ use crate::sync::{Arc, AtomicU32, Mutex, Ordering};
 
 /// Parts with a lock each, so that readers of different files rarely meet.
 const SHELVES: usize = 16;
+/// Extents that are remembered as left behind.
+const PASSED_MAX: usize = 1024;
 
-type Key = (Generation, u64);
+/// Which extent: its file, and where it begins there.
+pub(super) type Key = (Generation, u64);
 
 /// Extents by file and position. Its size is what the budget leaves it: it grows until the pool asks for memory, and
-/// then drops what was not used since the hand came by last (the clock algorithm).
+/// then drops what the only reader of a partition has left behind, the last first, for that memory is still in the
+/// processor's cache; and where there is none, what was not used since the hand came by last (the clock algorithm).
 pub(crate) struct Cache {
     shelves: [Mutex<Shelf>; SHELVES],
+    /// What readers have left behind, the last at the back. Locked before a shelf.
+    passed: Mutex<VecDeque<Key>>,
     /// The shelf to evict from next.
     next: AtomicU32,
 }
@@ -29,7 +35,11 @@ struct Shelf {
 
 impl Cache {
     pub(crate) fn new() -> Cache {
-        Cache { shelves: std::array::from_fn(|_| Mutex::new(Shelf::default())), next: AtomicU32::new(0) }
+        Cache {
+            shelves: std::array::from_fn(|_| Mutex::new(Shelf::default())),
+            passed: Mutex::default(),
+            next: AtomicU32::new(0),
+        }
     }
 
     fn shelf(&self, generation: Generation) -> &Mutex<Shelf> {
@@ -72,10 +82,23 @@ impl Cache {
         }
     }
 
-    /// Drops extents that nobody uses until `size` bytes are free, least recently used first, more or less. Returns
-    /// the bytes dropped.
+    /// The only reader of its partition, which goes on in order, has left this extent behind.
+    pub(super) fn pass(&self, key: Key) {
+        match self.shelf(key.0).lock().extents.get(&key) {
+            Some(extent) => extent.take_used(),
+            None => return,
+        };
+        let mut passed = self.passed.lock();
+        if passed.len() == PASSED_MAX {
+            passed.pop_front();
+        }
+        passed.push_back(key);
+    }
+
+    /// Drops extents that nobody uses until `size` bytes are free: what was left behind, then the least recently used,
+    /// more or less. Returns the bytes dropped.
     pub(crate) fn evict(&self, size: usize) -> usize {
-        let mut freed = 0;
+        let mut freed = self.evict_passed(size);
         // Two rounds: the first takes from used extents the mark that they were used, the second finds them without.
         for _ in 0..2 * SHELVES {
             if freed >= size {
@@ -89,6 +112,25 @@ impl Cache {
         freed
     }
 
+    fn evict_passed(&self, size: usize) -> usize {
+        let (mut freed, mut dropped, mut held) = (0, Vec::new(), Vec::new());
+        let mut passed = self.passed.lock();
+        while freed < size {
+            let Some(key) = passed.pop_back() else { break };
+            match self.shelf(key.0).lock().remove_unused(key) {
+                Unused::Held => held.push(key),
+                Unused::Not => {}
+                Unused::Removed(extent) => {
+                    freed += extent.block.charged();
+                    dropped.push(extent);
+                }
+            }
+        }
+        passed.extend(held.into_iter().rev());
+        drop(passed);
+        freed
+    }
+
     /// Extents, for reports and tests.
     #[cfg(test)]
     fn len(&self) -> usize {
@@ -96,7 +138,24 @@ impl Cache {
     }
 }
 
+/// What came of taking an extent out that was left behind.
+enum Unused {
+    Removed(Arc<Extent>),
+    /// Its reader still holds some of it.
+    Held,
+    /// It is not there any more, or somebody else has come to it.
+    Not,
+}
+
 impl Shelf {
+    fn remove_unused(&mut self, key: Key) -> Unused {
+        match self.extents.get(&key) {
+            Some(extent) if extent.is_used() => Unused::Not,
+            Some(extent) if !extent.is_evictable() => Unused::Held,
+            _ => self.extents.remove(&key).map_or(Unused::Not, Unused::Removed),
+        }
+    }
+
     fn find(&self, generation: Generation, position: u64) -> Option<Arc<Extent>> {
         let (key, extent) = self.extents.range(..=(generation, position)).next_back()?;
         (key.0 == generation && extent.covers(position)).then(|| Arc::clone(extent))
@@ -189,6 +248,27 @@ mod tests {
         loading.loaded(Ok(4096));
         assert_eq!(cache.evict(1 << 20), 4096);
         assert_eq!(cache.len(), 0);
+    }
+
+    #[test]
+    fn what_a_lone_reader_left_behind_goes_first_and_the_last_of_it_before_the_rest() {
+        let (pool, cache) = (pool(), Cache::new());
+        let extents: Vec<_> = (0..6).map(|n| extent(&pool, A, n * 4096, 4096)).collect();
+        for one in &extents {
+            cache.insert(Arc::clone(one));
+        }
+        (1..5).for_each(|n| cache.pass((A, n * 4096)));
+        extents[2].look().expect("somebody else comes to it");
+        let pin = Block::pin(&extents[4].block).expect("within the pins' share");
+        let there = || (0..6).filter(|n| cache.find(A, n * 4096).is_some()).collect::<Vec<_>>();
+        assert_eq!(cache.evict(1), 4096);
+        assert_eq!(there(), [0, 1, 2, 4, 5], "the last but one, for the last is held");
+        drop(pin);
+        assert_eq!(cache.evict(1), 4096);
+        assert_eq!(there(), [0, 1, 2, 5]);
+        assert_eq!(cache.evict(1), 4096);
+        assert_eq!(there(), [0, 2, 5]);
+        assert_eq!(cache.evict(1 << 20), 3 * 4096, "then the others, by the clock");
     }
 
     #[test]

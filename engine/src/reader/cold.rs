@@ -57,6 +57,13 @@ impl Lender {
         let step = self.lend(partition, cursor, mark, &extent.block, end, max)?;
         if let Step::Lent(_) = step {
             let passed = cursor.place.as_ref().is_some_and(|mark| mark.position >= extent.end);
+            let key = (extent.generation(), extent.position());
+            if let Some(left) = cursor.extent.replace(key).filter(|left| *left != key)
+                && cursor.sequential
+                && cursor.alone
+            {
+                self.cache.pass(left);
+            }
             if cursor.sequential || passed {
                 self.read_ahead(partition, &mark.segment, extent.end);
             }

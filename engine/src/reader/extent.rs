@@ -153,6 +153,10 @@ impl Extent {
         !self.block.is_pinned() && matches!(*self.phase.lock(), Phase::Read(_) | Phase::Checked(_) | Phase::Failed(_))
     }
 
+    pub(super) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Whether it was used since the last call.
     pub(super) fn take_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)

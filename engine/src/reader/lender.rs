@@ -1,7 +1,7 @@
 //! Finding what a reader asks for, and lending it: the way of a read.
 
 use super::batch::Batch;
-use super::cache::Cache;
+use super::cache::{Cache, Key};
 use super::copies::{COPY_MAX, Copies, Holder};
 use super::extent::Extent;
 use super::index::Indexes;
@@ -21,7 +21,11 @@ pub(crate) struct Cursor {
     pub(crate) offset: u64,
     /// Reads in order, so that the device may be asked ahead.
     pub(crate) sequential: bool,
+    /// No other reader is at the partition.
+    pub(super) alone: bool,
     pub(super) place: Option<Mark>,
+    /// The cached extent that was lent from last.
+    pub(super) extent: Option<Key>,
     /// The device was waited for since the last batch.
     pub(super) waited: bool,
     /// A read into the reserve, for this cursor alone, until it has been copied out of: others wait for their turn.

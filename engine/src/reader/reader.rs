@@ -1,5 +1,6 @@
 //! A reader: one place in one partition, moving on.
 
+use std::sync::Arc as StdArc;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
@@ -58,6 +59,7 @@ pub struct Reader {
 #[derive(Clone)]
 pub(crate) struct Source {
     seat: Arc<Seat>,
+    _joined: StdArc<()>,
     /// The incarnation that was read last.
     pub(crate) partition: Arc<Partition>,
     pub(crate) lender: Arc<Lender>,
@@ -67,7 +69,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(seat: Arc<Seat>, lender: Arc<Lender>, gate: Arc<Gate>) -> Source {
-        Source { partition: seat.current(), seat, lender, gate, holder: Holder::default() }
+        Source { partition: seat.current(), _joined: seat.join(), seat, lender, gate, holder: Holder::default() }
     }
 
     /// Has what it copies counted together with what others of the same holder do.
@@ -79,6 +81,7 @@ impl Source {
     pub(crate) fn attempt(&mut self, cursor: &mut Cursor, max_bytes: usize) -> Result<Attempt> {
         cursor.holder.clone_from(&self.holder);
         loop {
+            cursor.alone = self.seat.has_one_reader();
             if let Some(cut) = cursor.cut {
                 let message = format!(
                     "{}: the log was cut at offset {cut}, before the reader at {}; seek to read on",

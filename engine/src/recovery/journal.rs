@@ -159,7 +159,7 @@ impl Journals {
         for (shard, chain) in by_shard {
             let from = image.checkpoints.get(&shard).copied().unwrap_or(FIRST_LSN);
             let apart = self.kept_apart(image.set, shard);
-            let mut scan = Scan { files: &mut self.files, chain: &chain, apart, window, sink, rows };
+            let mut scan = Scan::new(&mut self.files, &chain, apart, window, sink, rows);
             if let Some(lsn) = scan.run(from)? {
                 self.damaged.push(DamagedJournal::Unreadable { shard, lsn });
             }
@@ -167,8 +167,8 @@ impl Journals {
         for at in 0..self.files.len() {
             if self.files[at].kept {
                 let end = self.files[at].end_lsn;
-                let apart = Vec::new();
-                let mut scan = Scan { files: &mut self.files, chain: &[at], apart, window, sink, rows };
+                let chain = [at];
+                let mut scan = Scan::new(&mut self.files, &chain, Vec::new(), window, sink, rows);
                 if let Some(lsn) = scan.run_kept(at, end)? {
                     rows.hit(Row::JournalKeptFileDamaged);
                     self.damaged.push(DamagedJournal::Unreadable { shard: self.files[at].shard, lsn });
@@ -328,67 +328,88 @@ struct Scan<'a> {
     window: &'a mut Window,
     sink: &'a mut dyn Sink,
     rows: &'a mut Rows,
+    /// The first number that was durable and cannot be accepted.
+    damaged: Option<Lsn>,
+    /// The valid tables behind the first stop, by number and place; `None` before it.
+    behind: Option<Vec<Behind>>,
 }
 
 /// A place in the journal: a file of the chain, and a byte of it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     link: usize,
     position: u64,
 }
 
-impl Scan<'_> {
-    /// Accepts writes from number `from` on, each with exactly the next number. Answers the first number that was
-    /// durable and cannot be accepted, if there is one.
+/// A write whose table is valid.
+#[derive(Clone, Copy)]
+struct Behind {
+    lsn: Lsn,
+    place: Place,
+    durable: Lsn,
+    /// Its payload is valid too.
+    whole: bool,
+}
+
+impl<'a> Scan<'a> {
+    fn new(
+        files: &'a mut Vec<JournalFile>,
+        chain: &'a [usize],
+        apart: Vec<Range<Lsn>>,
+        window: &'a mut Window,
+        sink: &'a mut dyn Sink,
+        rows: &'a mut Rows,
+    ) -> Scan<'a> {
+        Scan { files, chain, apart, window, sink, rows, damaged: None, behind: None }
+    }
+
+    /// Accepts writes from number `from` on, each with exactly the next number. One that cannot be accepted and was
+    /// durable is passed over: it costs the partitions that it names, and no others. Answers the first such number.
     fn run(&mut self, from: Lsn) -> Result<Option<Lsn>> {
         self.window.reset();
         let from = self.past_kept(from);
-        let Some(start) = self.first_link(from) else {
+        let mut next = match self.first_link(from) {
+            Some(link) => Some((Place { link, position: JOURNAL_DATA_START }, self.files[self.chain[link]].first_lsn)),
             // Every file begins later, so `from` itself is missing; what they hold says whether it was ever durable.
-            return self.weigh(Place { link: 0, position: JOURNAL_DATA_START }, from);
+            None => self.pass_over(Place { link: 0, position: JOURNAL_DATA_START }, from, None)?,
         };
-        let mut lsn = self.files[self.chain[start]].first_lsn;
-        let mut place = Place { link: start, position: JOURNAL_DATA_START };
-        loop {
+        while let Some((mut place, mut lsn)) = next {
             lsn = self.past_kept(lsn);
-            if let Some(next) = self.continuation(place.link, lsn) {
-                self.leave(place, next);
-                place = Place { link: next, position: JOURNAL_DATA_START };
+            if let Some(link) = self.continuation(place.link, lsn) {
+                self.leave(place, link);
+                place = Place { link, position: JOURNAL_DATA_START };
             }
-            match self.accept(place, lsn, from)? {
+            next = match self.accept(place, lsn, from)? {
                 Some(size) => {
-                    place.position += size;
-                    lsn = lsn.next();
-                    self.files[self.chain[place.link]].end_lsn = lsn;
+                    self.files[self.chain[place.link]].end_lsn = lsn.next();
+                    Some((Place { position: place.position + size, ..place }, lsn.next()))
                 }
                 None if lsn < from => {
                     self.rows.hit(Row::JournalUnneededWriteUnreadable);
                     match self.find(place, from)? {
-                        Some(found) => (place, lsn) = (found, from),
-                        None => return self.weigh(place, from),
+                        Some(found) => Some((found, from)),
+                        None => self.pass_over(place, from, None)?,
                     }
                 }
-                None => return self.weigh(place, lsn),
-            }
+                None => self.pass_over(place, lsn, None)?,
+            };
         }
+        Ok(self.damaged)
     }
 
     /// A kept file: all its writes were durable when it was recorded.
     fn run_kept(&mut self, at: usize, end: Lsn) -> Result<Option<Lsn>> {
         self.rows.hit(Row::JournalKeptFileRead);
         self.window.reset();
-        let mut lsn = self.files[at].first_lsn;
-        let mut place = Place { link: 0, position: JOURNAL_DATA_START };
-        while lsn < end {
-            match self.accept(place, lsn, lsn)? {
-                Some(size) => (place.position, lsn) = (place.position + size, lsn.next()),
-                None => {
-                    self.testify(place, lsn, Some(Lsn(end.0.saturating_sub(1))))?;
-                    return Ok(Some(lsn));
-                }
-            }
+        let last = Lsn(end.0.saturating_sub(1));
+        let mut next = Some((Place { link: 0, position: JOURNAL_DATA_START }, self.files[at].first_lsn));
+        while let Some((place, lsn)) = next.filter(|(_, lsn)| *lsn < end) {
+            next = match self.accept(place, lsn, lsn)? {
+                Some(size) => Some((Place { position: place.position + size, ..place }, lsn.next())),
+                None => self.pass_over(place, lsn, Some(last))?,
+            };
         }
-        Ok(None)
+        Ok(self.damaged)
     }
 
     /// The first number from `lsn` on that the chain itself must hold.
@@ -449,6 +470,13 @@ impl Scan<'_> {
             let payload = write.payload(&range);
             let offset = payload.as_ptr().addr() - bytes.as_ptr().addr();
             self.sink.range(&range, at, place.position + offset as u64)?;
+            if self.damaged.is_some() {
+                // A range goes into the journal when everything before it is durable. What one that was passed over
+                // held before this is missed.
+                let RangeEntry { partition, generation, position, size, end_offset: offset, .. } = range;
+                let position = position.saturating_add(u64::from(size));
+                self.sink.watermark(&WatermarkEntry { partition, generation, position, offset }, at)?;
+            }
         }
         for watermark in write.watermarks() {
             self.sink.watermark(&watermark, at)?;
@@ -458,86 +486,101 @@ impl Scan<'_> {
 
     /// Looks for write `lsn` behind one that cannot be read and is not needed.
     fn find(&mut self, from: Place, lsn: Lsn) -> Result<Option<Place>> {
-        let mut found = None;
-        self.each_write_behind(from, &mut |place, write, whole, _| {
-            if write.lsn == lsn && whole && found.is_none() {
-                found = Some(place);
-            }
-            Ok(())
-        })?;
-        Ok(found)
+        self.look_behind(from)?;
+        Ok(self.behind(lsn).iter().find(|there| there.lsn == lsn && there.whole).map(|there| there.place))
     }
 
-    /// The scan stopped at `lsn`. Whether later writes say that it was durable.
-    fn weigh(&mut self, place: Place, lsn: Lsn) -> Result<Option<Lsn>> {
-        let mut durable = None;
-        self.each_write_behind(place, &mut |_, write, _, rows| {
-            if write.lsn > lsn {
-                rows.hit(Row::JournalEvidenceOnly);
-                durable = durable.max(Some(write.durable_lsn));
-            }
-            Ok(())
-        })?;
-        let damaged = durable.is_some_and(|durable| durable >= lsn);
-        self.rows.hit(if damaged { Row::JournalDamaged } else { Row::JournalTorn });
-        self.testify(place, lsn, durable.filter(|_| damaged))?;
-        Ok(damaged.then_some(lsn))
-    }
-
-    /// Passes on what the writes from the stop on testify: watermarks always, ranges that were durable as lost.
-    fn testify(&mut self, place: Place, lsn: Lsn, durable: Option<Lsn>) -> Result<()> {
-        let mut lost: BTreeMap<Lsn, Vec<RangeEntry>> = BTreeMap::new();
-        let mut watermarks = Vec::new();
-        self.each_write_behind(place, &mut |place, write, _, _| {
-            if write.lsn >= lsn {
-                watermarks.extend(write.watermarks().map(|entry| (entry, place.link)));
-                if durable.is_some_and(|durable| write.lsn <= durable) {
-                    lost.entry(write.lsn).or_default().extend(write.ranges());
+    /// The write `lsn` cannot be accepted. If it was durable, because later ones say so or because up to `known` all
+    /// were, its ranges are lost, and the scan goes on with the next. Otherwise the journal ends here.
+    fn pass_over(&mut self, place: Place, lsn: Lsn, known: Option<Lsn>) -> Result<Option<(Place, Lsn)>> {
+        self.look_behind(place)?;
+        let behind = self.behind(lsn).to_vec();
+        let later = &behind[behind.partition_point(|there| there.lsn == lsn)..];
+        if later.iter().map(|there| there.durable).max().max(known).is_none_or(|durable| durable < lsn) {
+            self.rows.hit(Row::JournalTorn);
+            for there in &behind {
+                if there.lsn > lsn {
+                    self.rows.hit(Row::JournalEvidenceOnly);
                 }
+                self.testify(there.place, false)?;
             }
-            Ok(())
-        })?;
-        for entry in lost.values().flatten() {
-            self.sink.lost(entry)?;
+            return Ok(None);
         }
-        for (entry, link) in &watermarks {
-            self.sink.watermark(entry, self.chain[*link])?;
+        self.rows.hit(Row::JournalDamaged);
+        self.damaged.get_or_insert(lsn);
+        for there in &behind[..behind.len() - later.len()] {
+            self.testify(there.place, true)?;
         }
+        // Of two with one number, the first has failed and was made again in the next file.
+        let next = later.iter().take_while(|there| there.lsn == later[0].lsn).last();
+        if let Some(next) = next.filter(|next| next.place.link != place.link) {
+            self.leave(place, next.place.link);
+        }
+        Ok(next.map(|next| (next.place, next.lsn)))
+    }
+
+    /// Passes on what the write at a place testifies: its watermarks, and its ranges if they are lost.
+    fn testify(&mut self, place: Place, lost: bool) -> Result<()> {
+        let at = self.chain[place.link];
+        let file = &self.files[at];
+        self.window.reset();
+        let mut source = Plain::new(Arc::clone(&file.file), file.size);
+        let name = file.name;
+        let bytes = view(self.window, &mut source, file.generation, place.position).map_err(|e| unreadable(e, name))?;
+        if let Ok(write) | Err(WriteError::BadPayload(write)) = parse_any(bytes, file.generation, place.position) {
+            for range in write.ranges().filter(|_| lost) {
+                self.sink.lost(&range)?;
+            }
+            for watermark in write.watermarks() {
+                self.sink.watermark(&watermark, at)?;
+            }
+        }
+        self.window.reset();
         Ok(())
     }
 
-    /// Visits every valid table at a sector from a place on, to the end of the shard's last file. Sectors that the
-    /// device refuses are passed over: nothing that was accepted lies there.
-    fn each_write_behind(
-        &mut self,
-        from: Place,
-        visit: &mut dyn FnMut(Place, &Write<'_>, bool, &mut Rows) -> Result<()>,
-    ) -> Result<()> {
+    /// The valid tables behind the first stop, from number `lsn` on.
+    fn behind(&self, lsn: Lsn) -> &[Behind] {
+        let behind = self.behind.as_deref().unwrap_or_default();
+        &behind[behind.partition_point(|there| there.lsn < lsn)..]
+    }
+
+    /// Reads every sector from the first stop to the end of the shard's last file, once. Sectors that the device refuses
+    /// are passed over: nothing that was accepted lies there.
+    fn look_behind(&mut self, from: Place) -> Result<()> {
+        if self.behind.is_some() {
+            return Ok(());
+        }
+        let mut behind = Vec::new();
         for link in from.link..self.chain.len() {
             self.window.reset();
             let file = &self.files[self.chain[link]];
             let mut source = Plain::new(Arc::clone(&file.file), file.size);
             let mut position = if link == from.link { from.position } else { JOURNAL_DATA_START };
             while position < file.size {
-                let step = match view(self.window, &mut source, file.generation, position) {
-                    Ok(bytes) => match parse_any(bytes, file.generation, position) {
-                        Ok(write) => {
-                            visit(Place { link, position }, &write, true, self.rows)?;
-                            write.size as u64
+                let mut step = SECTOR;
+                match view(self.window, &mut source, file.generation, position) {
+                    Ok(bytes) => {
+                        let (write, whole) = match parse_any(bytes, file.generation, position) {
+                            Ok(write) => (Some(write), true),
+                            Err(WriteError::BadPayload(write)) => (Some(write), false),
+                            Err(_) => (None, false),
+                        };
+                        if let Some(Write { lsn, durable_lsn: durable, size, .. }) = write {
+                            behind.push(Behind { lsn, place: Place { link, position }, durable, whole });
+                            // Behind a payload that is none, anything may stand.
+                            step = if whole { SECTOR.max(size as u64) } else { SECTOR };
                         }
-                        Err(WriteError::BadPayload(write)) => {
-                            visit(Place { link, position }, &write, false, self.rows)?;
-                            SECTOR
-                        }
-                        Err(_) => SECTOR,
-                    },
-                    Err(NoView::Unreadable(_)) => SECTOR,
+                    }
+                    Err(NoView::Unreadable(_)) => {}
                     Err(NoView::NoMemory(error)) => return Err(error),
-                };
-                position += step.max(SECTOR);
+                }
+                position += step;
             }
         }
         self.window.reset();
+        behind.sort_by_key(|there| (there.lsn, there.place));
+        self.behind = Some(behind);
         Ok(())
     }
 }

@@ -63,7 +63,7 @@ rows! {
     JournalEvidenceOnly,
     /// Nothing says that the write at the stop was ever durable: torn.
     JournalTorn,
-    /// A later write says that the one at the stop was durable: damaged.
+    /// A later write says that the one at the stop was durable: damaged. The scan goes on behind it.
     JournalDamaged,
     /// A kept file, read in addition.
     JournalKeptFileRead,
@@ -89,7 +89,7 @@ rows! {
     RangeUnknownGeneration,
     /// A range that begins behind the end of what could be accepted: unusable.
     RangeBeyondHole,
-    /// A range of a write that is known to have been durable and cannot be used any more.
+    /// A range of a damaged write.
     RangeLost,
     /// A watermark that testifies.
     WatermarkEvidence,

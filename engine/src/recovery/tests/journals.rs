@@ -102,8 +102,9 @@ fn a_write_known_durable_that_cannot_be_read_is_damage_of_whom_it_names() {
     let (recovered, id, world) = spoilt(2, |write| write[write.len() - 1] ^= 1);
     let partition = &recovered.partitions[&id];
     assert_eq!(partition.end_offset, 2);
-    // The third is not known durable; it was lost with the second.
-    assert_eq!((partition.damaged[0].start, partition.damaged[0].end), (2, 4));
+    // The third is whole, so it may have been acknowledged; it cannot be used without the second.
+    assert_eq!((partition.damaged[0].start, partition.damaged[0].end), (2, 6));
+    assert_eq!((recovered.rows.of(Row::JournalWriteAccepted), recovered.rows.of(Row::RangeBeyondHole)), (2, 1));
     assert_eq!(recovered.damaged_journals.len(), 1);
     let expected = DamagedJournal::Unreadable { shard: 1, lsn: crate::ids::Lsn(2) };
     assert_eq!(recovered.damaged_journals, [expected]);
@@ -200,7 +201,62 @@ fn a_file_without_a_header_is_damage_if_a_later_one_says_that_it_was_durable() {
     let recovered = world.recover();
     assert_eq!(recovered.rows.of(Row::JournalFileUnreadable), 1);
     assert_eq!(recovered.damaged_journals.len(), 1);
-    assert_eq!((recovered.partitions[&seg.id].damaged[0].start, recovered.partitions[&seg.id].damaged[0].end), (0, 1));
+    assert_eq!((recovered.partitions[&seg.id].damaged[0].start, recovered.partitions[&seg.id].damaged[0].end), (0, 2));
+}
+
+/// A rotten write took with it everything that its shard had written after it, of every partition.
+#[test]
+fn a_damaged_write_costs_whom_it_names_and_nobody_else() {
+    for (lost, whole_table) in [(&[1][..], true), (&[1, 2], true), (&[0], true), (&[1], false), (&[1, 2, 4], false)] {
+        let mut world = World::new();
+        let mut journal = world.journal(0, 1, 1);
+        let mut segs: Vec<_> = (0..4).map(|partition| world.segment(partition, 0)).collect();
+        let mut places = Vec::new();
+        // Write `i` holds partition 3, which is settled anyway, and partition `i % 3`.
+        for i in 0..7 {
+            let mut ranges = Vec::new();
+            for at in [3, i % 3] {
+                let from = segs[at].end();
+                segs[at].append_many(2);
+                ranges.push(segs[at].range(from, segs[at].end()));
+            }
+            places.push(journal.write(&ranges, &[], journal.lsn - 1));
+        }
+        segs[3].write_all();
+        for i in lost {
+            let (at, size) = (places[*i].0 as usize, places[*i].1);
+            world.disk.edit(&journal.path(), |bytes| {
+                if whole_table { bytes[at + size - 1] ^= 1 } else { bytes[at..at + 4096].fill(0) }
+            });
+        }
+        let recovered = world.recover();
+        let expected = DamagedJournal::Unreadable { shard: 0, lsn: crate::ids::Lsn(1 + lost[0] as u64) };
+        assert_eq!(recovered.damaged_journals, [expected], "{lost:?}");
+        // Tables that are gone one after the other are passed over at once.
+        let stops = (0..7).filter(|i| lost.contains(i) && (whole_table || *i == 0 || !lost.contains(&(i - 1)))).count();
+        assert_eq!(recovered.rows.of(Row::JournalDamaged), stops as u64);
+        for (at, seg) in segs.iter().enumerate() {
+            let partition = &recovered.partitions[&seg.id];
+            let first = (0..7).filter(|i| i % 3 == at).position(|i| lost.contains(&i));
+            let Some(first) = first.filter(|_| at < 3) else {
+                assert_eq!((partition.end_offset, partition.damaged.len()), (seg.offset, 0), "{lost:?}: {at}");
+                continue;
+            };
+            // The last write of a partition tells of those before it.
+            let told = whole_table || !lost.contains(&(6 - (6 - at) % 3));
+            let end = if told { seg.offset } else { 2 * first as u64 };
+            let damaged: Vec<_> = partition.damaged.iter().map(|d| (d.start, d.end)).collect();
+            let expected: &[_] = if told { &[(2 * first as u64, end)] } else { &[] };
+            assert_eq!((partition.end_offset, &damaged[..]), (2 * first as u64, expected), "{lost:?}: {at}");
+        }
+        let again = world.recover();
+        for (id, partition) in &recovered.partitions {
+            assert_eq!(
+                (again.partitions[id].end_offset, &again.partitions[id].damaged),
+                (partition.end_offset, &partition.damaged)
+            );
+        }
+    }
 }
 
 #[test]

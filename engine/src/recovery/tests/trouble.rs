@@ -193,6 +193,30 @@ pub(super) fn a_kept_file_that_rots_or_vanishes_is_said() {
 }
 
 #[test]
+fn a_rotten_write_of_a_kept_file_costs_whom_it_names_and_nobody_else() {
+    let mut world = World::new();
+    let mut segs = [world.segment(1, 0), world.segment(2, 0)];
+    let mut journal = world.journal(0, 1, 1);
+    let mut places = Vec::new();
+    for at in [0, 1, 0] {
+        let from = segs[at].end();
+        segs[at].append_many(2);
+        places.push(journal.write(&[segs[at].range(from, segs[at].end())], &[], 0));
+    }
+    let paths = segs.each_ref().map(|seg| seg.path());
+    world.disk.hook(move |op, at| (op == "write" && paths.iter().any(|path| at == path)).then_some(libc::EIO));
+    world.recover();
+    world.disk.unhook();
+    let end = (places[1].0 + places[1].1 as u64) as usize;
+    world.disk.edit(&names::journal(1), |bytes| bytes[end - 1] ^= 1);
+    let recovered = world.recover();
+    assert_eq!(recovered.rows.of(Row::JournalKeptFileDamaged), 1);
+    let [a, b] = segs.each_ref().map(|seg| &recovered.partitions[&seg.id]);
+    assert_eq!((a.end_offset, a.damaged.len()), (4, 0));
+    assert_eq!((b.end_offset, b.damaged[0].start, b.damaged[0].end), (0, 0, 2));
+}
+
+#[test]
 fn a_segment_file_cut_short_reads_as_far_as_it_goes() {
     let mut world = World::new();
     let mut seg = world.segment(1, 0);

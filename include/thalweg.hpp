@@ -261,6 +261,11 @@ struct append_options : thalweg_append_options {
         flags |= THALWEG_APPEND_TERM;
         return *this;
     }
+    // A submit that answers that there is no room is told in its queue, under its token, when to try again.
+    append_options &with_notify() noexcept {
+        flags |= THALWEG_APPEND_NOTIFY;
+        return *this;
+    }
     append_options &with_durability(std::uint32_t mode) noexcept {
         durability = mode;
         return *this;
@@ -475,6 +480,15 @@ public:
                       THALWEG_TIMED_OUT);
         return count;
     }
+    // Why an append failed; empty if it has not, or the failure is not kept any more.
+    std::optional<error> failure(const thalweg_completion &completion) const {
+        detail::failure failure;
+        thalweg_error why;
+        thalweg_error_init(&why);
+        const thalweg_status status = thalweg_completion_queue_failure(raw_, &completion, &why, failure);
+        if (!failure.check(status, THALWEG_NOT_FOUND)) return std::nullopt;
+        return error(why);
+    }
     int eventfd() const {
         detail::failure failure;
         std::int32_t fd = -1;
@@ -559,7 +573,8 @@ public:
         failure.check(thalweg_topic_append_split(raw_, records.data(), records.size(), results.data(), failure));
         return results;
     }
-    // Appends to memory; the acknowledgement comes to the queue. Empty: there is no room now. Does not block.
+    // Appends to memory; the acknowledgement comes to the queue. Empty: there is no room now, nothing was appended. Does
+    // not block.
     std::optional<thalweg_appended> submit(const record &what, completion_queue &queue, std::uint64_t token,
                                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                            const append_options *options = nullptr) {

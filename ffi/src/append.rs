@@ -25,6 +25,9 @@ pub const THALWEG_PARTITION_ROUND_ROBIN: u32 = 0xffff_fffe;
 pub const THALWEG_APPEND_EXPECTED_OFFSET: u32 = 1;
 /// Append option: term is set. It is kept with the batch.
 pub const THALWEG_APPEND_TERM: u32 = 2;
+/// Append option, of a submit with a queue: if it answers WOULD_BLOCK for want of room, a completion with its token and the
+/// status WOULD_BLOCK arrives once another try may succeed. Not so if the queue is full: take completions.
+pub const THALWEG_APPEND_NOTIFY: u32 = 4;
 
 /// How an append behaves. Make it ready with thalweg_append_options_init; what stays 0 is as by default.
 #[repr(C)]
@@ -98,7 +101,7 @@ unsafe fn read_options(options: *const thalweg_append_options) -> Answer<AppendO
 unsafe fn read_given_options(options: *const thalweg_append_options) -> Answer<AppendOptions> {
     // SAFETY: as the caller says.
     let options = unsafe { arguments::options(options)? };
-    let known = THALWEG_APPEND_EXPECTED_OFFSET | THALWEG_APPEND_TERM;
+    let known = THALWEG_APPEND_EXPECTED_OFFSET | THALWEG_APPEND_TERM | THALWEG_APPEND_NOTIFY;
     check_flags(options.flags, known, thalweg_append_options::NAME)?;
     check_reserved(options.reserved, thalweg_append_options::NAME)?;
     let mut asked = AppendOptions::default();
@@ -110,6 +113,9 @@ unsafe fn read_given_options(options: *const thalweg_append_options) -> Answer<A
     }
     if options.flags & THALWEG_APPEND_TERM != 0 {
         asked = asked.term(options.term);
+    }
+    if options.flags & THALWEG_APPEND_NOTIFY != 0 {
+        asked = asked.notify();
     }
     Ok(asked)
 }
@@ -152,7 +158,7 @@ impl Report {
             object.topic.submit(target, records, options)?.appended()
         } else {
             let queue = other(&QUEUES, self.queue)?;
-            object.topic.submit_to(&queue, self.token, target, records, options)?
+            object.topic.submit_to(&queue.queue, self.token, target, records, options)?
         };
         // SAFETY: as the caller says.
         unsafe { put(place, appended.into()) };
@@ -236,10 +242,10 @@ pub unsafe extern "C" fn thalweg_append_options_init(options: *mut thalweg_appen
 /// do not need it.
 ///
 /// Does not block. Any thread. Errors: WOULD_BLOCK if the appenders' part of the memory is used up, the device is behind
-/// with preparing files, or the queue is full; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that
-/// the topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT
-/// for a partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended.
-/// Since 0.1.
+/// with preparing files, or the queue is full: try again after the next completion, and with THALWEG_APPEND_NOTIFY there is
+/// one; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the topic does not have;
+/// OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a partition that takes
+/// no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_submit(
     topic: *mut thalweg_topic,
@@ -292,8 +298,8 @@ pub unsafe extern "C" fn thalweg_topic_submit_batch(
     }
 }
 
-/// As thalweg_topic_submit, but the record's value is put together from part_count pieces of memory; the record itself has
-/// none.
+/// As thalweg_topic_submit, but the record's value is put together from parts, part_count pieces of memory; the record
+/// itself has none.
 ///
 /// Does not block. Any thread. Errors: as thalweg_topic_submit. Since 0.1.
 #[unsafe(no_mangle)]
@@ -378,8 +384,8 @@ pub unsafe extern "C" fn thalweg_topic_append_batch(
     }
 }
 
-/// As thalweg_topic_append, but the record's value is put together from part_count pieces of memory; the record itself has
-/// none.
+/// As thalweg_topic_append, but the record's value is put together from parts, part_count pieces of memory; the record
+/// itself has none.
 ///
 /// Blocks: waits for the device. Any thread. Errors: as thalweg_topic_append. Since 0.1.
 #[unsafe(no_mangle)]

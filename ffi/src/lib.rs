@@ -29,6 +29,7 @@ mod key_values;
 mod metrics;
 mod position;
 mod reader;
+mod reasons;
 mod record;
 mod repair;
 mod start;

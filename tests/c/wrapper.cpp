@@ -1,5 +1,8 @@
 // The C++ layer: what it owns it closes, what it answers is what C answers.
+#include <sys/resource.h>
+
 #include <cassert>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -156,12 +159,43 @@ static void completions(thalweg::engine &engine) {
     thalweg_completion done[16];
     CHECK(queue.poll(done, 16) == 0 && queue.eventfd() >= 0);
     std::size_t submitted = 0, durable = 0;
+    const auto options = thalweg::append_options().with_notify();
+    // The queue is full now and then: the next completion makes room.
     while (submitted < 100) {
-        if (topic.submit(thalweg::record("x"), queue, submitted, 0)) submitted++;
-        else durable += queue.wait(done, 16, thalweg::milliseconds(1));
+        if (topic.submit(thalweg::record("x"), queue, submitted, 0, &options)) submitted++;
+        else durable += queue.wait(done, 16);
     }
     while (durable < submitted) durable += queue.wait(done, 16);
     CHECK(queue.under_way() == 0 && queue.wait(done, 16) == 0 && topic.next_offset(0) == 100);
+    // The first append of a partition finds no segment, and is told when there is one.
+    auto fresh = engine.create_topic("fresh");
+    CHECK(!fresh.submit(thalweg::record("x"), queue, 7, 0, &options) && queue.wait(done, 16) == 1);
+    CHECK(done[0].token == 7 && done[0].status == THALWEG_WOULD_BLOCK && !queue.failure(done[0]));
+    CHECK(fresh.submit(thalweg::record("x"), queue, 8, 0, &options) && queue.wait(done, 16) == 1);
+    CHECK(done[0].token == 8 && done[0].status == THALWEG_OK);
+    engine.delete_topic("fresh");
+}
+
+static void failures(const std::filesystem::path &place) {
+    thalweg::engine engine(place, small());
+    auto topic = engine.create_topic("failing");
+    const std::string value(128 << 10, 'x');
+    topic.append(thalweg::record(value));
+    rlimit before, limited;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    limited = before;
+    limited.rlim_cur = 64 << 10;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limited) == 0);
+    thalweg::completion_queue queue;
+    thalweg_completion done;
+    do {
+        CHECK(topic.submit(thalweg::record(value), queue, 1) && queue.wait(&done, 1) == 1);
+        CHECK(queue.failure(done).has_value() == (done.status != THALWEG_OK));
+    } while (done.status == THALWEG_OK);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    const thalweg::error why = *queue.failure(done);
+    CHECK(why.status() == done.status && why.os_error() == EFBIG);
+    CHECK(std::string_view(why.what()).find("failing") != std::string_view::npos);
 }
 
 static void consumers(thalweg::engine &engine) {
@@ -263,6 +297,7 @@ int main() {
     // Whoever does not close is closed.
     { thalweg::engine engine(place, small()); }
     thalweg::engine(place, small()).close();
+    failures(std::filesystem::path(place) / "failing");
     std::filesystem::remove_all(place);
     std::puts("1 passed, 0 failed, 0 skipped");
 }

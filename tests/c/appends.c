@@ -224,6 +224,59 @@ static void large(thalweg_engine *engine) {
     OK(thalweg_topic_close(topic, &error));
 }
 
+/* Batches of every size up to some hundreds, with and without headers: each record is what it was, in its place. */
+static void sizes_of_batches(thalweg_engine *engine) {
+    enum { MOST = 300 };
+    static char values[MOST][8];
+    static thalweg_record records[MOST];
+    thalweg_topic *topic = create_topic(engine, "sizes", 1);
+    thalweg_header header = {{"nth", 3}, {NULL, 0}};
+    for (size_t i = 0; i < MOST; i++) {
+        snprintf(values[i], sizeof values[i], "%zu", i);
+        records[i] = record_of(values[i]);
+        if (i % 3 == 1) records[i].key = records[i].value;
+        if (i % 5 == 2) records[i].value = (thalweg_bytes){NULL, 0};
+    }
+    const size_t sizes[] = {1, 2, 127, 128, 129, MOST};
+    for (size_t turn = 0; turn < 2 * sizeof sizes / sizeof *sizes; turn++) {
+        size_t size = sizes[turn / 2], with_header = turn % 2;
+        if (with_header) {
+            header.value = records[size - 1].key;
+            records[size - 1].headers = &header;
+            records[size - 1].header_count = 1;
+        }
+        thalweg_appended appended;
+        OK(thalweg_topic_append_batch(topic, 0, records, size, NULL, LONG, &appended, &error));
+        CHECK(appended.count == size);
+        thalweg_batch *batch;
+        thalweg_batch_view view;
+        OK(thalweg_topic_read(topic, 0, appended.base_offset, 1, LONG, &batch, &view, &error));
+        CHECK(view.count >= size);
+        for (size_t i = 0; i < size; i++) {
+            const thalweg_entry *entry = &view.entries[i];
+            CHECK(entry->offset == appended.base_offset + i);
+            CHECK(entry->flags == (i % 3 == 1 ? THALWEG_ENTRY_KEY : 0) + (i % 5 == 2 ? 0 : THALWEG_ENTRY_VALUE));
+            CHECK(i % 5 == 2 || value_is(&view, i, values[i]));
+            CHECK(i % 3 != 1 || (entry->key_size == strlen(values[i]) &&
+                                 memcmp(view.data + entry->key_position, values[i], entry->key_size) == 0));
+            CHECK(entry->header_count == (with_header && i == size - 1));
+        }
+        OK(thalweg_batch_release(batch, &error));
+        records[size - 1].headers = NULL;
+        records[size - 1].header_count = 0;
+    }
+    /* A record that is refused takes the whole batch with it, wherever it is. */
+    uint64_t next, then;
+    OK(thalweg_topic_next_offset(topic, 0, &next, &error));
+    records[200].reserved = 1;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_batch(topic, 0, records, MOST, NULL, LONG, NULL, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT,
+            thalweg_topic_append_batch(topic, 0, records + 150, 100, NULL, LONG, NULL, &error));
+    OK(thalweg_topic_next_offset(topic, 0, &then, &error));
+    CHECK(then == next);
+    OK(thalweg_topic_close(topic, &error));
+}
+
 void test_appends(void) {
     thalweg_error_init(&error);
     thalweg_engine *engine = open_engine(new_directory());
@@ -233,6 +286,7 @@ void test_appends(void) {
     limits(topic);
     targets(engine);
     large(engine);
+    sizes_of_batches(engine);
     OK(thalweg_topic_close(topic, &error));
     OK(thalweg_engine_close(engine, &error));
 }

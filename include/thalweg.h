@@ -186,6 +186,66 @@
 #define THALWEG_VERSION_PATCH 0
 
 /**
+ * The most bytes of a record's key, value and headers together.
+ */
+#define THALWEG_RECORD_MAX 16777216
+
+/**
+ * The most bytes of a key.
+ */
+#define THALWEG_KEY_MAX 1048576
+
+/**
+ * The most headers of a record.
+ */
+#define THALWEG_HEADERS_MAX 1024
+
+/**
+ * The most bytes of a header's name.
+ */
+#define THALWEG_HEADER_NAME_MAX 1024
+
+/**
+ * The most records of a batch.
+ */
+#define THALWEG_BATCH_RECORDS_MAX 65535
+
+/**
+ * The most partitions of a topic.
+ */
+#define THALWEG_PARTITIONS_MAX 65536
+
+/**
+ * The most bytes of a topic's name, without the zero byte.
+ */
+#define THALWEG_TOPIC_NAME_MAX 249
+
+/**
+ * The most bytes of a consumer's name, without the zero byte.
+ */
+#define THALWEG_CONSUMER_NAME_MAX 249
+
+/**
+ * The most bytes that are kept with a position.
+ */
+#define THALWEG_POSITION_METADATA_MAX 4096
+
+/**
+ * The most bytes of the key of a key-value.
+ */
+#define THALWEG_KEY_VALUE_KEY_MAX 1024
+
+/**
+ * The most bytes of the value of a key-value.
+ */
+#define THALWEG_KEY_VALUE_VALUE_MAX 1048576
+
+/**
+ * The most changes of thalweg_key_values_write.
+ */
+#define THALWEG_KEY_VALUE_WRITES_MAX 1024
+
+/**
  * What moves bytes between memory and files: io_uring where the kernel permits it, else plain system calls.
  */
 #define THALWEG_RUNTIME_AUTO 0

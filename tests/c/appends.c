@@ -110,7 +110,7 @@ static void limits(thalweg_topic *topic) {
     record.value = (thalweg_bytes){NULL, 1};
     REFUSED(THALWEG_INVALID_ARGUMENT);
     record = record_of("value");
-    record.key = (thalweg_bytes){"k", (1 << 20) + 1};
+    record.key = (thalweg_bytes){"k", THALWEG_KEY_MAX + 1};
     REFUSED(THALWEG_TOO_LARGE);
     record = record_of("value");
     record.header_count = 1;
@@ -118,10 +118,10 @@ static void limits(thalweg_topic *topic) {
     thalweg_header header;
     memset(&header, 0, sizeof header);
     record.headers = &header;
-    record.header_count = 1025;
+    record.header_count = THALWEG_HEADERS_MAX + 1;
     REFUSED(THALWEG_TOO_LARGE);
     record.header_count = 1;
-    header.name = (thalweg_bytes){"n", 1025};
+    header.name = (thalweg_bytes){"n", THALWEG_HEADER_NAME_MAX + 1};
     REFUSED(THALWEG_TOO_LARGE);
     header.name = (thalweg_bytes){"\xff", 1};
     REFUSED(THALWEG_INVALID_ARGUMENT);
@@ -145,11 +145,12 @@ static void limits(thalweg_topic *topic) {
             thalweg_topic_append(topic, 0, (thalweg_record *)((char *)&record + 1), NULL, LONG, &appended, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_batch(topic, 0, NULL, 0, NULL, LONG, &appended, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_batch(topic, 0, NULL, 1, NULL, LONG, &appended, &error));
-    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_batch(topic, 0, &record, 65536, NULL, LONG, &appended, &error));
+    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_batch(topic, 0, &record, THALWEG_BATCH_RECORDS_MAX + 1, NULL, LONG,
+                                                          &appended, &error));
     ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_batch(topic, 0, &record, SIZE_MAX, NULL, LONG, &appended, &error));
     thalweg_append_options options;
     thalweg_append_options_init(&options, sizeof options);
-    options.flags = 4;
+    options.flags = 8;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append(topic, 0, &record, &options, LONG, &appended, &error));
     options.flags = 0;
     options.durability = 4;
@@ -199,14 +200,14 @@ static void targets(thalweg_engine *engine) {
     }
     OK(thalweg_topic_append_split(topic, NULL, 0, NULL, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_split(topic, records, 20, NULL, &error));
-    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_split(topic, records, 65536, results, &error));
+    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_split(topic, records, THALWEG_BATCH_RECORDS_MAX + 1, results, &error));
     OK(thalweg_topic_close(topic, &error));
 }
 
 /* The largest record, there and back. */
 static void large(thalweg_engine *engine) {
     thalweg_topic *topic = create_topic(engine, "large", 1);
-    size_t size = 16 << 20;
+    size_t size = THALWEG_RECORD_MAX;
     unsigned char *value = malloc(size);
     CHECK(value != NULL);
     for (size_t i = 0; i < size; i++) value[i] = (unsigned char)(i * 31 >> 3);

@@ -8,6 +8,7 @@ const SOURCES: &[&str] = &[
     "status",
     "error",
     "version",
+    "limits",
     "text",
     "engine",
     "damage",

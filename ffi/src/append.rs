@@ -83,41 +83,36 @@ impl From<Appended> for thalweg_appended {
     }
 }
 
-/// The options of the caller.
+/// Makes of what is asked for by default what the caller asks for. In its place: few ask, and all would pay for the move.
 ///
 /// # Safety
 /// NULL, or readable as far as its size says.
 #[inline(always)]
-unsafe fn read_options(options: *const thalweg_append_options) -> Answer<AppendOptions> {
-    let mut asked = AppendOptions::default();
-    if !options.is_null() {
-        // SAFETY: as the caller says.
-        asked = unsafe { read_given_options(options)? };
-    }
-    Ok(asked)
+unsafe fn read_options(options: *const thalweg_append_options, asked: &mut AppendOptions) -> Answer {
+    // SAFETY: as the caller says.
+    if options.is_null() { Ok(()) } else { unsafe { read_given_options(options, asked) } }
 }
 
 #[cold]
-unsafe fn read_given_options(options: *const thalweg_append_options) -> Answer<AppendOptions> {
+unsafe fn read_given_options(options: *const thalweg_append_options, asked: &mut AppendOptions) -> Answer {
     // SAFETY: as the caller says.
     let options = unsafe { arguments::options(options)? };
     let known = THALWEG_APPEND_EXPECTED_OFFSET | THALWEG_APPEND_TERM | THALWEG_APPEND_NOTIFY;
     check_flags(options.flags, known, thalweg_append_options::NAME)?;
     check_reserved(options.reserved, thalweg_append_options::NAME)?;
-    let mut asked = AppendOptions::default();
     if let Some(durability) = durability(options.durability)? {
-        asked = asked.durability(durability);
+        *asked = asked.durability(durability);
     }
     if options.flags & THALWEG_APPEND_EXPECTED_OFFSET != 0 {
-        asked = asked.expected_offset(options.expected_offset);
+        *asked = asked.expected_offset(options.expected_offset);
     }
     if options.flags & THALWEG_APPEND_TERM != 0 {
-        asked = asked.term(options.term);
+        *asked = asked.term(options.term);
     }
     if options.flags & THALWEG_APPEND_NOTIFY != 0 {
-        asked = asked.notify();
+        *asked = asked.notify();
     }
-    Ok(asked)
+    Ok(())
 }
 
 #[inline]
@@ -153,7 +148,7 @@ impl Report {
         options: AppendOptions,
         place: *mut thalweg_appended,
     ) -> Answer {
-        let (target, options) = (target(partition, records), options.wait_for_memory(false));
+        let target = target(partition, records);
         let appended = if self.queue.is_null() {
             object.topic.submit(target, records, options)?.appended()
         } else {
@@ -262,9 +257,10 @@ pub unsafe extern "C" fn thalweg_topic_submit(
         call_on(&TOPICS, topic, error, |object| {
             check(record, "record")?;
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
+            let mut asked = AppendOptions::default().wait_for_memory(false);
+            read_options(options, &mut asked)?;
             let submit =
-                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options, appended);
+                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, asked, appended);
             with_record(&*record, submit)
         })
     }
@@ -290,9 +286,10 @@ pub unsafe extern "C" fn thalweg_topic_submit_batch(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
+            let mut asked = AppendOptions::default().wait_for_memory(false);
+            read_options(options, &mut asked)?;
             let submit =
-                |records: &[Record<'_>]| Report { queue, token }.submit(object, partition, records, options, appended);
+                |records: &[Record<'_>]| Report { queue, token }.submit(object, partition, records, asked, appended);
             with_records(records, count, submit)
         })
     }
@@ -319,9 +316,10 @@ pub unsafe extern "C" fn thalweg_topic_submit_parts(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
+            let mut asked = AppendOptions::default().wait_for_memory(false);
+            read_options(options, &mut asked)?;
             let submit =
-                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options, appended);
+                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, asked, appended);
             with_parts(record, parts, part_count, submit)
         })
     }
@@ -350,8 +348,9 @@ pub unsafe extern "C" fn thalweg_topic_append(
         call_on(&TOPICS, topic, error, |object| {
             check(record, "record")?;
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
-            let run = |record: &[Record<'_>]| append(object, partition, record, options, timeout(timeout_ms));
+            let mut asked = AppendOptions::default();
+            read_options(options, &mut asked)?;
+            let run = |record: &[Record<'_>]| append(object, partition, record, asked, timeout(timeout_ms));
             put(appended, with_record(&*record, run)?);
             Ok(())
         })
@@ -376,8 +375,9 @@ pub unsafe extern "C" fn thalweg_topic_append_batch(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
-            let run = |records: &[Record<'_>]| append(object, partition, records, options, timeout(timeout_ms));
+            let mut asked = AppendOptions::default();
+            read_options(options, &mut asked)?;
+            let run = |records: &[Record<'_>]| append(object, partition, records, asked, timeout(timeout_ms));
             put(appended, with_records(records, count, run)?);
             Ok(())
         })
@@ -404,8 +404,9 @@ pub unsafe extern "C" fn thalweg_topic_append_parts(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
-            let run = |record: &[Record<'_>]| append(object, partition, record, options, timeout(timeout_ms));
+            let mut asked = AppendOptions::default();
+            read_options(options, &mut asked)?;
+            let run = |record: &[Record<'_>]| append(object, partition, record, asked, timeout(timeout_ms));
             put(appended, with_parts(record, parts, part_count, run)?);
             Ok(())
         })

@@ -100,18 +100,19 @@ pub(crate) unsafe fn with_record<T>(
     record: &thalweg_record,
     run: impl FnOnce(&[Record<'_>]) -> Answer<T>,
 ) -> Answer<T> {
+    let mut headers = Vec::new();
     let mut made = MaybeUninit::uninit();
     // SAFETY: as the caller says.
     unsafe { record.make(&mut made)? };
     // SAFETY: it was made.
-    let made = unsafe { made.assume_init_ref() };
-    if record.header_count == 0 {
-        return run(std::slice::from_ref(made));
+    let made = unsafe { made.assume_init_mut() };
+    if record.header_count != 0 {
+        // SAFETY: as the caller says.
+        unsafe { record.headers(&mut headers)? };
+        made.headers = &headers;
     }
-    let mut headers = Vec::new();
-    // SAFETY: as the caller says.
-    unsafe { record.headers(&mut headers)? };
-    run(&[made.headers(&headers)])
+    // In one place, where it becomes part of this.
+    run(std::slice::from_ref(made))
 }
 
 /// Records that are made where they stay without asking for memory.

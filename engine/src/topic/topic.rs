@@ -127,7 +127,7 @@ impl Topic {
         self.submit_at(self.seat(target)?, records, options, options.patience())
     }
 
-    #[inline]
+    #[inline(always)]
     fn seat(&self, target: Target<'_>) -> Result<&Seat> {
         self.state.check_change()?;
         let index = match target {
@@ -138,7 +138,7 @@ impl Topic {
         self.state.seat(index).map(Arc::as_ref)
     }
 
-    #[inline]
+    #[inline(always)]
     fn submit_at(
         &self,
         seat: &Seat,

@@ -36,9 +36,10 @@ bench:
 header:
 	@THALWEG_WRITE_HEADER=1 cargo test --quiet --profile test-opt -p thalweg-tests --test header
 
-# include/abi.txt out of the header, to be reviewed: what compiled programs depend on.
+# include/abi.txt and, for abidiff, include/abi.xml out of the header, to be reviewed: what compiled programs depend on.
 abi: header
 	@THALWEG_WRITE_ABI=1 cargo test --quiet --profile test-opt -p thalweg-tests --test abi
+	@THALWEG_WRITE_ABI=1 tests/c/run abi
 
 # Headers, libthalweg.so, libthalweg.a, the pkg-config file and the CMake package.
 install:

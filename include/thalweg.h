@@ -186,6 +186,66 @@
 #define THALWEG_VERSION_PATCH 0
 
 /**
+ * The most bytes of a record's key, value and headers together.
+ */
+#define THALWEG_RECORD_MAX 16777216
+
+/**
+ * The most bytes of a key.
+ */
+#define THALWEG_KEY_MAX 1048576
+
+/**
+ * The most headers of a record.
+ */
+#define THALWEG_HEADERS_MAX 1024
+
+/**
+ * The most bytes of a header's name.
+ */
+#define THALWEG_HEADER_NAME_MAX 1024
+
+/**
+ * The most records of a batch.
+ */
+#define THALWEG_BATCH_RECORDS_MAX 65535
+
+/**
+ * The most partitions of a topic.
+ */
+#define THALWEG_PARTITIONS_MAX 65536
+
+/**
+ * The most bytes of a topic's name, without the zero byte.
+ */
+#define THALWEG_TOPIC_NAME_MAX 249
+
+/**
+ * The most bytes of a consumer's name, without the zero byte.
+ */
+#define THALWEG_CONSUMER_NAME_MAX 249
+
+/**
+ * The most bytes that are kept with a position.
+ */
+#define THALWEG_POSITION_METADATA_MAX 4096
+
+/**
+ * The most bytes of the key of a key-value.
+ */
+#define THALWEG_KEY_VALUE_KEY_MAX 1024
+
+/**
+ * The most bytes of the value of a key-value.
+ */
+#define THALWEG_KEY_VALUE_VALUE_MAX 1048576
+
+/**
+ * The most changes of thalweg_key_values_write.
+ */
+#define THALWEG_KEY_VALUE_WRITES_MAX 1024
+
+/**
  * What moves bytes between memory and files: io_uring where the kernel permits it, else plain system calls.
  */
 #define THALWEG_RUNTIME_AUTO 0
@@ -271,6 +331,12 @@
  * Append option: term is set. It is kept with the batch.
  */
 #define THALWEG_APPEND_TERM 2
+
+/**
+ * Append option, of a submit with a queue: if it answers WOULD_BLOCK for want of room, a completion with its token and the
+ * status WOULD_BLOCK arrives once another try may succeed. Not so if the queue is full: take completions.
+ */
+#define THALWEG_APPEND_NOTIFY 4
 
 /**
  * Entry flag: the record has a key, if an empty one.
@@ -933,13 +999,18 @@ typedef struct thalweg_completion {
    */
   uint32_t count;
   /**
-   * THALWEG_OK: the batch is acknowledged. Else why it is not and never will be.
+   * THALWEG_OK: the batch is acknowledged. WOULD_BLOCK: nothing was appended, and another try may succeed now
+   * (THALWEG_APPEND_NOTIFY). Else why it is not acknowledged and never will be.
    */
   thalweg_status status;
   /**
    * The operating system's error number where it reported this, else 0.
    */
   int32_t os_error;
+  /**
+   * What thalweg_completion_queue_failure knows it by, if the append has failed; else 0.
+   */
+  uint64_t failure;
 } thalweg_completion;
 
 /**
@@ -1531,7 +1602,7 @@ thalweg_status thalweg_engine_close(struct thalweg_engine *engine,
                                     struct thalweg_error *error);
 
 /**
- * How an engine works.
+ * How an engine works: info gets it.
  *
  * Blocks: asks the file system for its free space. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED. Since 0.1.
  */
@@ -1605,8 +1676,8 @@ thalweg_status thalweg_topic_open(struct thalweg_engine *engine,
 thalweg_status thalweg_topic_close(struct thalweg_topic *topic, struct thalweg_error *error);
 
 /**
- * Deletes a topic and its records. Durable when it returns. Handles of it answer DELETED from then on; batches stay
- * readable.
+ * Deletes the topic of a name, and its records. Durable when it returns. Handles of it answer DELETED from then on;
+ * batches stay readable.
  *
  * Blocks: waits for the device. Any thread. Errors: NOT_FOUND; READ_ONLY; INVALID_ARGUMENT; NO_SPACE, IO, after which
  * the next open tells whether it is gone; CLOSED, FORKED. Since 0.1.
@@ -1626,7 +1697,7 @@ thalweg_status thalweg_topic_list(struct thalweg_engine *engine,
                                   struct thalweg_error *error);
 
 /**
- * What a topic looks like now.
+ * What a topic looks like now: info gets it.
  *
  * Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; CLOSED, FORKED. Since 0.1.
  */
@@ -1723,8 +1794,8 @@ thalweg_status thalweg_topic_truncate_after(struct thalweg_topic *topic,
 
 /**
  * Where damage on the device keeps the positions of all consumers from being read (CORRUPT): goes on with those that can
- * be read. What is lost leaves the position before it, so that a consumer may read records again. Durable when it
- * returns, all or nothing. Without damage it only rewrites the log.
+ * be read. What is lost leaves the position before it, so that a consumer may read records again. Durable when it returns,
+ * all or nothing. Without damage it only rewrites the log. repaired: gets what was left.
  *
  * Blocks: reads and writes the device. Any thread. Errors: those of thalweg_topic_append; INVALID_ARGUMENT; CLOSED,
  * FORKED. Since 0.1.
@@ -1759,10 +1830,10 @@ void thalweg_append_options_init(struct thalweg_append_options *options, size_t 
  * do not need it.
  *
  * Does not block. Any thread. Errors: WOULD_BLOCK if the appenders' part of the memory is used up, the device is behind
- * with preparing files, or the queue is full; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that
- * the topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT
- * for a partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended.
- * Since 0.1.
+ * with preparing files, or the queue is full: try again after the next completion, and with THALWEG_APPEND_NOTIFY there is
+ * one; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the topic does not have;
+ * OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a partition that takes
+ * no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since 0.1.
  */
 thalweg_status thalweg_topic_submit(struct thalweg_topic *topic,
                                     uint32_t partition,
@@ -1790,8 +1861,8 @@ thalweg_status thalweg_topic_submit_batch(struct thalweg_topic *topic,
                                           struct thalweg_error *error);
 
 /**
- * As thalweg_topic_submit, but the record's value is put together from part_count pieces of memory; the record itself has
- * none.
+ * As thalweg_topic_submit, but the record's value is put together from parts, part_count pieces of memory; the record
+ * itself has none.
  *
  * Does not block. Any thread. Errors: as thalweg_topic_submit. Since 0.1.
  */
@@ -1839,8 +1910,8 @@ thalweg_status thalweg_topic_append_batch(struct thalweg_topic *topic,
                                           struct thalweg_error *error);
 
 /**
- * As thalweg_topic_append, but the record's value is put together from part_count pieces of memory; the record itself has
- * none.
+ * As thalweg_topic_append, but the record's value is put together from parts, part_count pieces of memory; the record
+ * itself has none.
  *
  * Blocks: waits for the device. Any thread. Errors: as thalweg_topic_append. Since 0.1.
  */
@@ -1870,8 +1941,8 @@ thalweg_status thalweg_topic_append_split(struct thalweg_topic *topic,
                                           struct thalweg_error *error);
 
 /**
- * Opens a queue with room for so many appends that are under way or not taken yet: 1 to 16,777,216; 0 is 65,536. queue:
- * gets the handle, which is yours to close with thalweg_completion_queue_close.
+ * Opens a queue. capacity: how many appends may be under way or not taken yet: 1 to 16,777,216; 0 is 65,536. queue: gets
+ * the handle, which is yours to close with thalweg_completion_queue_close.
  *
  * Does not block. Any thread. Errors: INVALID_ARGUMENT; IO if the process has no descriptor left. Since 0.1.
  */
@@ -1916,8 +1987,23 @@ thalweg_status thalweg_completion_queue_wait(struct thalweg_completion_queue *qu
                                              struct thalweg_error *error);
 
 /**
- * A descriptor that is readable exactly while completions are there, for poll, epoll and their like. Do not read from it
- * and do not close it; it lives as long as the queue.
+ * Why an append failed: for a completion, what a call that fails tells in its error. The last 1,024 failures of a queue
+ * are kept, whoever has taken their completions.
+ *
+ * completion: as it was taken from this queue. why: made ready with thalweg_error_init; gets the status, the operating
+ * system's error number, the offsets that are damaged, and a sentence.
+ *
+ * Does not block. Any thread. Errors: NOT_FOUND if the append has not failed, or the failure is not kept any more;
+ * INVALID_ARGUMENT, also for a why that is not ready; CLOSED, FORKED. Since 0.1.
+ */
+thalweg_status thalweg_completion_queue_failure(struct thalweg_completion_queue *queue,
+                                                const struct thalweg_completion *completion,
+                                                struct thalweg_error *why,
+                                                struct thalweg_error *error);
+
+/**
+ * A descriptor (fd) that is readable exactly while completions are there, for poll, epoll and their like. Do not read from
+ * it and do not close it; it lives as long as the queue.
  *
  * Does not block. Any thread. Errors: INVALID_ARGUMENT; CLOSED, FORKED. Since 0.1.
  */
@@ -1926,7 +2012,7 @@ thalweg_status thalweg_completion_queue_eventfd(struct thalweg_completion_queue 
                                                 struct thalweg_error *error);
 
 /**
- * Appends that will report to a queue and have not. count: gets how many.
+ * Appends that will report to a queue and have not, also those that wait for room. count: gets how many.
  *
  * Does not block. Any thread. Errors: INVALID_ARGUMENT; CLOSED, FORKED. Since 0.1.
  */
@@ -1952,7 +2038,7 @@ thalweg_status thalweg_batch_release(struct thalweg_batch *batch,
 thalweg_status thalweg_batch_retain(struct thalweg_batch *batch, struct thalweg_error *error);
 
 /**
- * What a batch has, once more: the same as the read that gave it out has told.
+ * What a batch has, once more: the same as the read that gave it out has told. view: gets it.
  *
  * Does not block. Any thread. Errors: CLOSED if it was released; INVALID_ARGUMENT, FORKED. Since 0.1.
  */
@@ -1975,7 +2061,7 @@ thalweg_status thalweg_batch_header(struct thalweg_batch *batch,
 
 /**
  * When a record was appended, in ms since 1970: never before the one in front of it. entry: the record's place in entries.
- * The first call for a batch takes longer.
+ * append_time: gets it. The first call for a batch takes longer.
  *
  * Does not block. Any thread. Errors: NOT_FOUND if there is no such record; CLOSED if the batch was released;
  * INVALID_ARGUMENT, FORKED. Since 0.1.
@@ -2019,7 +2105,7 @@ thalweg_status thalweg_batch_copy(struct thalweg_batch *batch,
 /**
  * Opens a reader of one partition, which moves on by itself and has the device asked ahead.
  *
- * start and value: THALWEG_START_EARLIEST and its like, but THALWEG_START_COMMITTED. reader: gets the handle, which is
+ * start_at and value: THALWEG_START_EARLIEST and its like, but THALWEG_START_COMMITTED. reader: gets the handle, which is
  * yours to close with thalweg_reader_close; the topic's may be closed before.
  *
  * Blocks: a start by time reads the device. Any thread. Errors: OUT_OF_RANGE for an offset below the log start offset or
@@ -2069,7 +2155,7 @@ thalweg_status thalweg_reader_next(struct thalweg_reader *reader,
 thalweg_status thalweg_reader_offset(struct thalweg_reader *reader, uint64_t *offset, struct thalweg_error *error);
 
 /**
- * Goes somewhere else. start and value: as for thalweg_reader_open.
+ * Goes somewhere else. start_at and value: as for thalweg_reader_open.
  *
  * Blocks: a start by time reads the device. One thread at a time. Errors: OUT_OF_RANGE for an offset that is;
  * INVALID_ARGUMENT; CORRUPT, IO; WOULD_BLOCK if another thread is in a call of it; DELETED; CLOSED, FORKED. The reader
@@ -2166,8 +2252,8 @@ thalweg_status thalweg_consumer_subscribe(struct thalweg_consumer *consumer,
 /**
  * Reads one partition, or goes somewhere else in one that is read already.
  *
- * start and value: THALWEG_START_EARLIEST and its like; THALWEG_START_COMMITTED is as thalweg_consumer_subscribe does, and
- * leaves a partition that is read already where it is.
+ * start_at and value: THALWEG_START_EARLIEST and its like; THALWEG_START_COMMITTED is as thalweg_consumer_subscribe does,
+ * and leaves a partition that is read already where it is.
  *
  * Blocks: as thalweg_consumer_subscribe. One thread at a time. Errors: NOT_FOUND for a partition that the topic does not
  * have; OUT_OF_RANGE for an offset that is; otherwise as thalweg_consumer_subscribe. Since 0.1.
@@ -2190,7 +2276,7 @@ thalweg_status thalweg_consumer_unsubscribe(struct thalweg_consumer *consumer,
                                             struct thalweg_error *error);
 
 /**
- * Goes somewhere else in a partition that is read. start and value: as for thalweg_consumer_assign, but
+ * Goes somewhere else in a partition that is read. start_at and value: as for thalweg_consumer_assign, but
  * THALWEG_START_COMMITTED.
  *
  * Blocks: a start by time reads the device. One thread at a time. Errors: OUT_OF_RANGE for an offset that is; NOT_FOUND for
@@ -2205,7 +2291,7 @@ thalweg_status thalweg_consumer_seek(struct thalweg_consumer *consumer,
                                      struct thalweg_error *error);
 
 /**
- * Goes somewhere else in all partitions that are read. start and value: as for thalweg_consumer_seek, but
+ * Goes somewhere else in all partitions that are read. start_at and value: as for thalweg_consumer_seek, but
  * THALWEG_START_OFFSET.
  *
  * Blocks: a start by time reads the device. One thread at a time. Errors: as thalweg_consumer_seek; after one, some
@@ -2260,7 +2346,7 @@ thalweg_status thalweg_consumer_wait(struct thalweg_consumer *consumer,
 thalweg_status thalweg_consumer_wakeup(struct thalweg_consumer *consumer, struct thalweg_error *error);
 
 /**
- * A descriptor that is readable while a poll has something to look at, for poll, epoll and their like; then call
+ * A descriptor (fd) that is readable while a poll has something to look at, for poll, epoll and their like; then call
  * thalweg_consumer_poll until it answers WOULD_BLOCK. While polls answer NO_MEMORY, or an error that does not go away by
  * itself, it stays readable. Do not read from it and do not close it; it lives as long as the consumer.
  *
@@ -2272,7 +2358,7 @@ thalweg_status thalweg_consumer_eventfd(struct thalweg_consumer *consumer,
                                         struct thalweg_error *error);
 
 /**
- * What is still to be read of all partitions together, in offsets, of which some may have no record.
+ * What is still to be read of all partitions together (lag), in offsets, of which some may have no record.
  *
  * Does not block. One thread at a time. Errors: INVALID_ARGUMENT; WOULD_BLOCK if another thread is in a call of it; CLOSED,
  * FORKED. Since 0.1.
@@ -2348,7 +2434,7 @@ thalweg_status thalweg_position_metadata(struct thalweg_engine *engine,
 
 /**
  * Puts a consumer at a start in one partition of a topic, or with THALWEG_PARTITION_ALL in all of them: all or none, and
- * durable when it returns. The consumer need not exist before. start and value: as for thalweg_reader_open.
+ * durable when it returns. The consumer need not exist before. start_at and value: as for thalweg_reader_open.
  *
  * Blocks: waits for the device. Any thread. Errors: ALREADY_OPEN while a consumer of this name is open; OUT_OF_RANGE for
  * an offset that is; NOT_FOUND for a partition that the topic does not have; otherwise as thalweg_consumer_commit. Since
@@ -2430,7 +2516,8 @@ thalweg_status thalweg_key_values_delete(struct thalweg_key_values *key_values,
                                          struct thalweg_error *error);
 
 /**
- * Makes up to 1,024 changes, in their order: all or none, whatever crashes. Durable when it returns.
+ * Makes the changes in writes (count, up to 1,024), in their order: all or none, whatever crashes. Durable when it
+ * returns.
  *
  * Blocks: waits for the device. Any thread. Errors: TOO_LARGE beyond a limit, the one of 8 MiB for all topics together
  * included; READ_ONLY; NO_SPACE, IO, PARTITION_FAILED, after which the next open tells whether the changes are made;
@@ -2444,7 +2531,7 @@ thalweg_status thalweg_key_values_write(struct thalweg_key_values *key_values,
 /**
  * The keys that begin with a prefix, which may be empty, with their values, in the order of their bytes, as a batch:
  * entries have key and value, and no offset that means something. batch: gets the handle, which is yours to release with
- * thalweg_batch_release; it has no entry if there are none.
+ * thalweg_batch_release; it has no entry if there are none. view: gets what is in it.
  *
  * Blocks: the first use reads the values from the device. Any thread. Errors: as thalweg_key_values_get, but NOT_FOUND.
  * Since 0.1.
@@ -2457,7 +2544,7 @@ thalweg_status thalweg_key_values_list(struct thalweg_key_values *key_values,
                                        struct thalweg_error *error);
 
 /**
- * What an engine counts of itself, as it is now. Appends and reads do not wait for it.
+ * What an engine counts of itself, as it is now. into: gets it. Appends and reads do not wait for it.
  *
  * Blocks: the first call reads the named positions from the device. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED.
  * Since 0.1.
@@ -2518,15 +2605,15 @@ thalweg_status thalweg_events_poll(struct thalweg_events *events,
                                    struct thalweg_error *error);
 
 /**
- * Events that were dropped because nobody took them, since the engine was opened.
+ * Events that were dropped because nobody took them, since the engine was opened. count: gets how many.
  *
  * Does not block. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED. Since 0.1.
  */
 thalweg_status thalweg_events_dropped(struct thalweg_events *events, uint64_t *count, struct thalweg_error *error);
 
 /**
- * A descriptor that is readable exactly while events wait, for poll, epoll and their like. Do not read from it and do not
- * close it; it lives as long as the handle.
+ * A descriptor (fd) that is readable exactly while events wait, for poll, epoll and their like. Do not read from it and do
+ * not close it; it lives as long as the handle.
  *
  * Does not block. Any thread. Errors: IO if the process has no descriptor left; INVALID_ARGUMENT; CLOSED, FORKED. Since
  * 0.1.
@@ -2536,8 +2623,9 @@ thalweg_status thalweg_events_eventfd(struct thalweg_events *events,
                                       struct thalweg_error *error);
 
 /**
- * Reads everything that is on the device, and checks every checksum and every offset. Appends and reads go on meanwhile.
- * ranges gets as many damaged ranges as capacity allows, count how many there are; damage is no error of this call.
+ * Reads everything that is on the device, and checks every checksum and every offset. report: gets the sums. Appends and
+ * reads go on meanwhile. ranges gets as many damaged ranges as capacity allows, count how many there are; damage is no
+ * error of this call.
  *
  * Blocks: reads all of the store. Any thread. Errors: NO_MEMORY if batches that are held leave no memory for it;
  * INVALID_ARGUMENT; CLOSED, FORKED. Since 0.1.

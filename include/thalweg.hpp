@@ -2,10 +2,11 @@
 //
 // - Every class owns one handle: it can be moved, not copied, and closes in its destructor. What that would report is
 //   lost; engine::close() tells it. get() is the handle for calls of thalweg.h that have no method here.
-// - A call that fails throws thalweg::error, but for what is no failure: no room, nothing there, the time is over. Those
-//   answer false or an empty std::optional.
+// - A call that fails throws thalweg::error, but for what is no failure: no room, nothing there, nothing came in time.
+//   Those answer false or an empty std::optional. An append that was made and is not acknowledged in time throws
+//   thalweg::timed_out: it may still become durable, and a second try may append the same again.
 // - Bytes are std::string_view, which may hold zeros. Those that come from a batch are readable as long as it lives.
-// - No timeout (std::nullopt) is to wait without end.
+// - No timeout (std::nullopt) is to wait without end; one that is over, or negative, is not to wait.
 //
 // Threads and blocking are as thalweg.h says of the calls with the same names.
 #ifndef THALWEG_HPP
@@ -14,11 +15,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -54,6 +57,56 @@ private:
     std::uint64_t start_, end_;
 };
 
+// The time given to an append is over: it was made, and is not acknowledged yet. It may still become durable.
+class timed_out : public error {
+public:
+    using error::error;
+};
+
+// A view of items that lie in a row and are somebody else's: of a vector, an array, a list in braces.
+template <typename Item> class span {
+    template <typename List> using item_of = std::remove_pointer_t<decltype(std::data(std::declval<const List &>()))>;
+
+public:
+    constexpr span() noexcept = default;
+    constexpr span(const Item *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    template <typename List, typename = std::enable_if_t<std::is_convertible_v<item_of<List> (*)[], const Item (*)[]>>>
+    constexpr span(const List &list) noexcept : data_(std::data(list)), size_(std::size(list)) {}
+    // The list lives until the call returns that it was written for.
+    constexpr span(std::initializer_list<Item> list) noexcept {
+        data_ = list.begin();
+        size_ = list.size();
+    }
+
+    constexpr const Item *data() const noexcept { return data_; }
+    constexpr std::size_t size() const noexcept { return size_; }
+    constexpr bool empty() const noexcept { return size_ == 0; }
+    constexpr const Item *begin() const noexcept { return data_; }
+    constexpr const Item *end() const noexcept { return data_ + size_; }
+    constexpr const Item &operator[](std::size_t index) const noexcept { return data_[index]; }
+
+private:
+    const Item *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// Bytes, for the structs of C. They are somebody else's.
+struct bytes : thalweg_bytes {
+    // An empty view may have no memory, and is still not absent.
+    bytes(std::string_view view) noexcept : thalweg_bytes{view.data() == nullptr ? "" : view.data(), view.size()} {}
+    bytes(const char *text) noexcept : bytes(std::string_view(text)) {}
+    // None, which is not the same as empty ones.
+    bytes(std::nullopt_t) noexcept : thalweg_bytes{nullptr, 0} {}
+};
+
+inline const char *status_name(thalweg_status status) noexcept { return thalweg_status_name(status); }
+inline const char *status_text(thalweg_status status) noexcept { return thalweg_status_text(status); }
+// Of the library that is loaded.
+inline const char *version() noexcept { return thalweg_version(); }
+inline std::uint32_t version_number() noexcept { return thalweg_version_number(); }
+inline const char *build_info() noexcept { return thalweg_build_info(); }
+inline std::int32_t murmur2(std::string_view key) noexcept { return thalweg_murmur2(key.data(), key.size()); }
+
 namespace detail {
 
 // The error of one call.
@@ -67,7 +120,14 @@ struct failure {
         const thalweg_status expected[] = {THALWEG_OK, harmless...};
         for (const thalweg_status one : expected)
             if (status == one) return false;
+        if (status == THALWEG_TIMED_OUT) throw timed_out(raw);
         throw error(raw);
+    }
+    // As check, for a call that waits for something to come. With some time to wait, WOULD_BLOCK is no want of it, but
+    // another thread in a call of the same handle.
+    bool check_wait(thalweg_status status, const timeout &limit) const {
+        if (limit && limit->count() <= 0) return check(status, THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK);
+        return check(status, THALWEG_TIMED_OUT);
     }
 };
 
@@ -95,16 +155,15 @@ protected:
     Raw *raw_ = nullptr;
 };
 
-inline thalweg_bytes bytes(std::string_view view) noexcept {
-    // An empty view may have no memory, and is still not absent.
-    return {view.data() == nullptr ? "" : view.data(), view.size()};
-}
-
 inline std::string_view view(const thalweg_bytes &bytes) noexcept {
     return {static_cast<const char *>(bytes.data), bytes.size};
 }
 
-inline std::int64_t ms(const timeout &limit) noexcept { return limit ? static_cast<std::int64_t>(limit->count()) : -1; }
+// For C, where a negative time is without end. What is left until a moment that has passed is no time.
+inline std::int64_t ms(const timeout &limit) noexcept {
+    if (!limit) return -1;
+    return limit->count() > 0 ? static_cast<std::int64_t>(limit->count()) : 0;
+}
 
 template <typename Item, typename Call> std::vector<Item> list(Call call) {
     std::vector<Item> items;
@@ -128,6 +187,20 @@ template <typename Call> std::string text(Call call) {
     return text;
 }
 
+// Bytes of a call that may not find them.
+template <typename Call> std::optional<std::string> content(Call call) {
+    std::string content;
+    std::size_t size = 0;
+    do {
+        failure failure;
+        content.resize(size);
+        const thalweg_status status = call(content.data(), content.size(), &size, failure);
+        if (!failure.check(status, THALWEG_NOT_FOUND)) return std::nullopt;
+    } while (size > content.size());
+    content.resize(size);
+    return content;
+}
+
 } // namespace detail
 
 // Where reading begins.
@@ -149,16 +222,16 @@ struct start {
 // A header of a record. Its bytes are somebody else's.
 struct header : thalweg_header {
     header(std::string_view name, std::string_view value) noexcept
-        : thalweg_header{detail::bytes(name), detail::bytes(value)} {}
-    explicit header(std::string_view name) noexcept : thalweg_header{detail::bytes(name), {nullptr, 0}} {}
+        : thalweg_header{bytes(name), bytes(value)} {}
+    explicit header(std::string_view name) noexcept : thalweg_header{bytes(name), bytes(std::nullopt)} {}
 };
 
 // A record to append. Its bytes are somebody else's, and have to be there until the call returns.
 struct record : thalweg_record {
     record() noexcept : thalweg_record{} {}
-    explicit record(std::string_view content) noexcept : thalweg_record{} { value = detail::bytes(content); }
-    record &with_key(std::string_view bytes) noexcept {
-        key = detail::bytes(bytes);
+    explicit record(std::string_view content) noexcept : thalweg_record{} { value = bytes(content); }
+    record &with_key(std::string_view content) noexcept {
+        key = bytes(content);
         return *this;
     }
     record &with_timestamp(std::int64_t ms) noexcept {
@@ -166,13 +239,14 @@ struct record : thalweg_record {
         flags |= THALWEG_RECORD_TIMESTAMP;
         return *this;
     }
-    record &with_headers(const std::vector<header> &list) noexcept {
+    record &with_headers(span<header> list) noexcept {
         headers = list.data();
         header_count = list.size();
         return *this;
     }
 };
-static_assert(sizeof(record) == sizeof(thalweg_record) && sizeof(header) == sizeof(thalweg_header),
+static_assert(sizeof(record) == sizeof(thalweg_record) && sizeof(header) == sizeof(thalweg_header) &&
+                  sizeof(bytes) == sizeof(thalweg_bytes),
               "arrays of them are arrays of the structs of C");
 
 struct append_options : thalweg_append_options {
@@ -185,6 +259,11 @@ struct append_options : thalweg_append_options {
     append_options &with_term(std::uint64_t number) noexcept {
         term = number;
         flags |= THALWEG_APPEND_TERM;
+        return *this;
+    }
+    // A submit that answers that there is no room is told in its queue, under its token, when to try again.
+    append_options &with_notify() noexcept {
+        flags |= THALWEG_APPEND_NOTIFY;
         return *this;
     }
     append_options &with_durability(std::uint32_t mode) noexcept {
@@ -208,30 +287,105 @@ struct consumer_options : thalweg_consumer_options {
     explicit consumer_options(const char *named) noexcept : consumer_options() { name = named; }
 };
 
-class batch;
+// A header of a record that was read.
+struct header_view {
+    std::string_view name;
+    std::optional<std::string_view> value;
+};
 
-// A record of a batch. Readable as long as the batch lives.
+// A record that was read. Readable as long as the batch, or the copy, that it is in.
 class record_view {
 public:
+    record_view(const std::uint8_t *data, const thalweg_entry *entry) noexcept : data_(data), entry_(entry) {}
+
     std::uint64_t offset() const noexcept { return entry_->offset; }
     std::int64_t timestamp() const noexcept { return entry_->timestamp; }
     // The key, and empty if there is none.
-    std::string_view key() const noexcept { return bytes(entry_->key_position, entry_->key_size); }
-    std::string_view value() const noexcept { return bytes(entry_->value_position, entry_->value_size); }
+    std::string_view key() const noexcept { return part(entry_->key_position, entry_->key_size); }
+    std::string_view value() const noexcept { return part(entry_->value_position, entry_->value_size); }
     bool has_key() const noexcept { return (entry_->flags & THALWEG_ENTRY_KEY) != 0; }
     // Without a value, a record with a key is a tombstone.
     bool has_value() const noexcept { return (entry_->flags & THALWEG_ENTRY_VALUE) != 0; }
     std::size_t header_count() const noexcept { return entry_->header_count; }
+    std::vector<header_view> headers() const {
+        std::vector<header_view> headers;
+        std::size_t at = entry_->headers_position;
+        for (std::size_t left = entry_->header_count; left > 0; left--) {
+            const auto name_size = static_cast<std::uint32_t>(number(at, 2)), value_size = number(at + 2, 4);
+            headers.push_back({part(at + 6, name_size), std::nullopt});
+            at += 6 + std::size_t{name_size};
+            if (value_size == 0xffffffff) continue;
+            headers.back().value = part(at, value_size);
+            at += value_size;
+        }
+        return headers;
+    }
     const thalweg_entry &entry() const noexcept { return *entry_; }
 
 private:
-    friend class batch;
-    record_view(const std::uint8_t *data, const thalweg_entry *entry) noexcept : data_(data), entry_(entry) {}
-    std::string_view bytes(std::uint32_t position, std::uint32_t size) const noexcept {
+    std::string_view part(std::size_t position, std::size_t size) const noexcept {
+        if (size == 0) return {};
         return {reinterpret_cast<const char *>(data_) + position, size};
+    }
+    std::uint32_t number(std::size_t position, int size) const noexcept {
+        std::uint32_t number = 0;
+        while (size-- > 0) number = number << 8 | data_[position + static_cast<std::size_t>(size)];
+        return number;
     }
     const std::uint8_t *data_;
     const thalweg_entry *entry_;
+};
+
+// Goes through records that were read.
+class record_iterator {
+public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = record_view;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = record_view;
+
+    record_iterator(const std::uint8_t *data, const thalweg_entry *entry) noexcept : data_(data), entry_(entry) {}
+    record_view operator*() const noexcept { return {data_, entry_}; }
+    record_iterator &operator++() noexcept {
+        ++entry_;
+        return *this;
+    }
+    record_iterator operator++(int) noexcept {
+        record_iterator before = *this;
+        ++entry_;
+        return before;
+    }
+    bool operator==(const record_iterator &other) const noexcept { return entry_ == other.entry_; }
+    bool operator!=(const record_iterator &other) const noexcept { return entry_ != other.entry_; }
+
+private:
+    const std::uint8_t *data_;
+    const thalweg_entry *entry_;
+};
+
+// Records that were copied: in memory of its own, which is used again by the next copy into it.
+class record_copies {
+public:
+    // Room for so many bytes of keys, values and headers, and so many records.
+    explicit record_copies(std::size_t capacity = 1 << 20, std::size_t most = 1 << 14)
+        : data_(capacity), entries_(most) {}
+
+    record_iterator begin() const noexcept { return {data_.data(), entries_.data()}; }
+    record_iterator end() const noexcept { return {data_.data(), entries_.data() + count_}; }
+    std::size_t size() const noexcept { return count_; }
+    bool empty() const noexcept { return count_ == 0; }
+    record_view operator[](std::size_t index) const noexcept { return {data_.data(), entries_.data() + index}; }
+    // Where to read on.
+    std::uint64_t next_offset() const noexcept { return next_offset_; }
+
+private:
+    friend class batch;
+    friend class topic;
+    std::vector<std::uint8_t> data_;
+    std::vector<thalweg_entry> entries_;
+    std::size_t count_ = 0;
+    std::uint64_t next_offset_ = 0;
 };
 
 // Records that were read, in memory that is shared with the engine.
@@ -240,37 +394,20 @@ public:
     batch() noexcept : view_{} {}
     // Takes over a handle, with what the read has told of it.
     batch(thalweg_batch *raw, const thalweg_batch_view &view) noexcept : handle(raw), view_(view) {}
+    // Takes over a handle.
+    explicit batch(thalweg_batch *raw) : handle(raw), view_{} {
+        detail::failure failure;
+        failure.check(thalweg_batch_get_view(raw, &view_, failure));
+    }
+    batch(batch &&other) noexcept : handle(std::move(other)), view_(std::exchange(other.view_, {})) {}
+    batch &operator=(batch &&other) noexcept {
+        handle::operator=(std::move(other));
+        if (this != &other) view_ = std::exchange(other.view_, {});
+        return *this;
+    }
 
-    class iterator {
-    public:
-        using iterator_category = std::input_iterator_tag;
-        using value_type = record_view;
-        using difference_type = std::ptrdiff_t;
-        using pointer = void;
-        using reference = record_view;
-
-        record_view operator*() const noexcept { return {data_, entry_}; }
-        iterator &operator++() noexcept {
-            ++entry_;
-            return *this;
-        }
-        iterator operator++(int) noexcept {
-            iterator before = *this;
-            ++entry_;
-            return before;
-        }
-        bool operator==(const iterator &other) const noexcept { return entry_ == other.entry_; }
-        bool operator!=(const iterator &other) const noexcept { return entry_ != other.entry_; }
-
-    private:
-        friend class batch;
-        iterator(const std::uint8_t *data, const thalweg_entry *entry) noexcept : data_(data), entry_(entry) {}
-        const std::uint8_t *data_;
-        const thalweg_entry *entry_;
-    };
-
-    iterator begin() const noexcept { return {view_.data, view_.entries}; }
-    iterator end() const noexcept { return {view_.data, view_.entries + view_.count}; }
+    record_iterator begin() const noexcept { return {view_.data, view_.entries}; }
+    record_iterator end() const noexcept { return {view_.data, view_.entries + view_.count}; }
     std::size_t size() const noexcept { return view_.count; }
     bool empty() const noexcept { return view_.count == 0; }
     record_view operator[](std::size_t index) const noexcept { return {view_.data, view_.entries + index}; }
@@ -280,14 +417,13 @@ public:
     std::uint32_t partition() const noexcept { return view_.partition; }
     const thalweg_batch_view &view() const noexcept { return view_; }
 
-    // Name and value (empty if there is none) of a header of a record.
-    std::pair<std::string_view, std::optional<std::string_view>> header(std::size_t record, std::size_t index) const {
+    header_view header(std::size_t record, std::size_t index) const {
         detail::failure failure;
         thalweg_header found;
         failure.check(thalweg_batch_header(raw_, record, index, &found, failure));
-        std::optional<std::string_view> value;
-        if (found.value.data != nullptr) value = detail::view(found.value);
-        return {detail::view(found.name), value};
+        header_view header = {detail::view(found.name), std::nullopt};
+        if (found.value.data != nullptr) header.value = detail::view(found.value);
+        return header;
     }
     std::int64_t append_time(std::size_t record) const {
         detail::failure failure;
@@ -300,6 +436,16 @@ public:
         std::uint64_t term = 0;
         if (!failure.check(thalweg_batch_term(raw_, record, &term, failure), THALWEG_NOT_FOUND)) return std::nullopt;
         return term;
+    }
+    // Copies records, from the one at `first` on, as many as have room; how many.
+    std::size_t copy(std::size_t first, record_copies &into) const {
+        detail::failure failure;
+        std::size_t count = 0;
+        failure.check(thalweg_batch_copy(raw_, first, into.data_.data(), into.data_.size(), into.entries_.data(),
+                                         into.entries_.size(), &count, failure));
+        into.count_ = count;
+        into.next_offset_ = first + count < size() ? (*this)[first + count].offset() : next_offset();
+        return count;
     }
     // Another owner of the same memory.
     batch share() const {
@@ -334,6 +480,15 @@ public:
                       THALWEG_TIMED_OUT);
         return count;
     }
+    // Why an append failed; empty if it has not, or the failure is not kept any more.
+    std::optional<error> failure(const thalweg_completion &completion) const {
+        detail::failure failure;
+        thalweg_error why;
+        thalweg_error_init(&why);
+        const thalweg_status status = thalweg_completion_queue_failure(raw_, &completion, &why, failure);
+        if (!failure.check(status, THALWEG_NOT_FOUND)) return std::nullopt;
+        return error(why);
+    }
     int eventfd() const {
         detail::failure failure;
         std::int32_t fd = -1;
@@ -357,8 +512,7 @@ public:
         detail::failure failure;
         thalweg_batch *raw = nullptr;
         thalweg_batch_view view;
-        if (!failure.check(thalweg_reader_next(raw_, max_bytes, detail::ms(limit), &raw, &view, failure),
-                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+        if (!failure.check_wait(thalweg_reader_next(raw_, max_bytes, detail::ms(limit), &raw, &view, failure), limit))
             return std::nullopt;
         return batch(raw, view);
     }
@@ -379,49 +533,71 @@ class topic : public detail::handle<thalweg_topic, thalweg_topic_close> {
 public:
     explicit topic(thalweg_topic *raw) noexcept : handle(raw) {}
 
-    // Appends, and returns when it is durable. Empty: the time is over.
-    std::optional<thalweg_appended> append(const record &what, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                           timeout limit = std::nullopt, const append_options *options = nullptr) {
-        detail::failure failure;
-        thalweg_appended appended;
-        if (!failure.check(thalweg_topic_append(raw_, partition, &what, options, detail::ms(limit), &appended, failure),
-                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
-            return std::nullopt;
-        return appended;
+    // Appends one record, or several as one batch, and returns when they are as durable as the topic or the options ask
+    // for. Waits without end.
+    thalweg_appended append(const record &what, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                            const append_options *options = nullptr) {
+        return *append_within(std::nullopt, what, partition, options);
     }
-    std::optional<thalweg_appended> append(const std::vector<record> &records,
-                                           std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                           timeout limit = std::nullopt, const append_options *options = nullptr) {
-        detail::failure failure;
-        thalweg_appended appended;
-        if (!failure.check(thalweg_topic_append_batch(raw_, partition, records.data(), records.size(), options,
-                                                      detail::ms(limit), &appended, failure),
-                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
-            return std::nullopt;
-        return appended;
+    thalweg_appended append(span<record> records, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                            const append_options *options = nullptr) {
+        return *append_within(std::nullopt, records, partition, options);
     }
-    // Appends to memory; the acknowledgement comes to the queue. Empty: there is no room now. Does not block.
+    // The value is put together from parts; the record has none.
+    thalweg_appended append_parts(const record &what, span<bytes> parts,
+                                  std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                  const append_options *options = nullptr) {
+        return *append_parts_within(std::nullopt, what, parts, partition, options);
+    }
+    // As these, for so long at most. Empty: there was no room in time, and nothing was appended. Throws timed_out if it
+    // was appended, and is not acknowledged yet.
+    std::optional<thalweg_appended> append_for(milliseconds limit, const record &what,
+                                               std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                               const append_options *options = nullptr) {
+        return append_within(limit, what, partition, options);
+    }
+    std::optional<thalweg_appended> append_for(milliseconds limit, span<record> records,
+                                               std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                               const append_options *options = nullptr) {
+        return append_within(limit, records, partition, options);
+    }
+    std::optional<thalweg_appended> append_parts_for(milliseconds limit, const record &what, span<bytes> parts,
+                                                     std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                                     const append_options *options = nullptr) {
+        return append_parts_within(limit, what, parts, partition, options);
+    }
+    // Divides records by the partitions of their keys, each part a batch. What became of each: look at its status.
+    std::vector<thalweg_record_result> append_split(span<record> records) {
+        detail::failure failure;
+        std::vector<thalweg_record_result> results(records.size());
+        failure.check(thalweg_topic_append_split(raw_, records.data(), records.size(), results.data(), failure));
+        return results;
+    }
+    // Appends to memory; the acknowledgement comes to the queue. Empty: there is no room now, nothing was appended. Does
+    // not block.
     std::optional<thalweg_appended> submit(const record &what, completion_queue &queue, std::uint64_t token,
                                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                            const append_options *options = nullptr) {
-        detail::failure failure;
-        thalweg_appended appended;
-        if (!failure.check(
-                thalweg_topic_submit(raw_, partition, &what, options, queue.get(), token, &appended, failure),
-                THALWEG_WOULD_BLOCK))
-            return std::nullopt;
-        return appended;
+        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_submit(raw_, partition, &what, options, queue.get(), token, place, error);
+        });
     }
-    std::optional<thalweg_appended> submit(const std::vector<record> &records, completion_queue &queue,
-                                           std::uint64_t token, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+    std::optional<thalweg_appended> submit(span<record> records, completion_queue &queue, std::uint64_t token,
+                                           std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                            const append_options *options = nullptr) {
-        detail::failure failure;
-        thalweg_appended appended;
-        if (!failure.check(thalweg_topic_submit_batch(raw_, partition, records.data(), records.size(), options,
-                                                      queue.get(), token, &appended, failure),
-                           THALWEG_WOULD_BLOCK))
-            return std::nullopt;
-        return appended;
+        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_submit_batch(raw_, partition, records.data(), records.size(), options, queue.get(),
+                                              token, place, error);
+        });
+    }
+    std::optional<thalweg_appended> submit_parts(const record &what, span<bytes> parts, completion_queue &queue,
+                                                 std::uint64_t token,
+                                                 std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                                 const append_options *options = nullptr) {
+        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_submit_parts(raw_, partition, &what, parts.data(), parts.size(), options, queue.get(),
+                                              token, place, error);
+        });
     }
     // Empty: nothing came in time.
     std::optional<batch> read(std::uint32_t partition, std::uint64_t offset, std::size_t max_bytes = 1 << 20,
@@ -429,10 +605,24 @@ public:
         detail::failure failure;
         thalweg_batch *raw = nullptr;
         thalweg_batch_view view;
-        if (!failure.check(thalweg_topic_read(raw_, partition, offset, max_bytes, detail::ms(limit), &raw, &view, failure),
-                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+        if (!failure.check_wait(
+                thalweg_topic_read(raw_, partition, offset, max_bytes, detail::ms(limit), &raw, &view, failure), limit))
             return std::nullopt;
         return batch(raw, view);
+    }
+    // As read, but copies. false: nothing came in time.
+    bool read_copy(std::uint32_t partition, std::uint64_t offset, record_copies &into,
+                   timeout limit = milliseconds(0)) const {
+        detail::failure failure;
+        std::size_t count = 0;
+        std::uint64_t next_offset = 0;
+        const thalweg_status status = thalweg_topic_read_copy(
+            raw_, partition, offset, detail::ms(limit), into.data_.data(), into.data_.size(), into.entries_.data(),
+            into.entries_.size(), &count, &next_offset, failure);
+        if (!failure.check_wait(status, limit)) return false;
+        into.count_ = count;
+        into.next_offset_ = next_offset;
+        return true;
     }
     thalweg::reader reader(std::uint32_t partition, start from = start::earliest()) const {
         detail::failure failure;
@@ -450,6 +640,21 @@ public:
         return detail::list<thalweg_partition_info>([this](auto *items, std::size_t capacity, std::size_t *count) {
             detail::failure failure;
             failure.check(thalweg_topic_list_partitions(raw_, 0, items, capacity, count, failure));
+        });
+    }
+    // What recovery found damaged in a partition.
+    std::vector<thalweg_damaged_range> damaged(std::uint32_t partition) const {
+        return detail::list<thalweg_damaged_range>([&](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_topic_list_damaged(raw_, partition, items, capacity, count, failure));
+        });
+    }
+    // Frames as they stand in the segments.
+    std::vector<thalweg_frame> frames(std::uint32_t partition, std::uint64_t from = 0,
+                                      std::uint64_t until = UINT64_MAX) const {
+        return detail::list<thalweg_frame>([&](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_topic_list_frames(raw_, partition, from, until, items, capacity, count, failure));
         });
     }
     void add_partitions(std::uint32_t total) {
@@ -475,6 +680,38 @@ public:
     void truncate_after(std::uint32_t partition, std::uint64_t offset) {
         detail::failure failure;
         failure.check(thalweg_topic_truncate_after(raw_, partition, offset, failure));
+    }
+
+private:
+    // Where an append stands; empty if it answers what is no failure of it.
+    template <typename Call> static std::optional<thalweg_appended> appended(thalweg_status harmless, Call call) {
+        detail::failure failure;
+        thalweg_appended appended;
+        if (!failure.check(call(&appended, failure), harmless)) return std::nullopt;
+        return appended;
+    }
+    // Without a limit there is always room in time.
+    static thalweg_status harmless(const timeout &limit) noexcept { return limit ? THALWEG_WOULD_BLOCK : THALWEG_OK; }
+
+    std::optional<thalweg_appended> append_within(timeout limit, const record &what, std::uint32_t partition,
+                                                  const append_options *options) {
+        return appended(harmless(limit), [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_append(raw_, partition, &what, options, detail::ms(limit), place, error);
+        });
+    }
+    std::optional<thalweg_appended> append_within(timeout limit, span<record> records, std::uint32_t partition,
+                                                  const append_options *options) {
+        return appended(harmless(limit), [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_append_batch(raw_, partition, records.data(), records.size(), options,
+                                              detail::ms(limit), place, error);
+        });
+    }
+    std::optional<thalweg_appended> append_parts_within(timeout limit, const record &what, span<bytes> parts,
+                                                        std::uint32_t partition, const append_options *options) {
+        return appended(harmless(limit), [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_append_parts(raw_, partition, &what, parts.data(), parts.size(), options,
+                                              detail::ms(limit), place, error);
+        });
     }
 };
 
@@ -517,8 +754,7 @@ public:
         detail::failure failure;
         thalweg_batch *raw = nullptr;
         thalweg_batch_view view;
-        if (!failure.check(thalweg_consumer_wait(raw_, max_bytes, detail::ms(limit), &raw, &view, failure),
-                           THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK))
+        if (!failure.check_wait(thalweg_consumer_wait(raw_, max_bytes, detail::ms(limit), &raw, &view, failure), limit))
             return std::nullopt;
         return batch(raw, view);
     }
@@ -538,7 +774,7 @@ public:
         detail::failure failure;
         failure.check(thalweg_consumer_commit(raw_, failure));
     }
-    void commit(const std::vector<thalweg_position> &positions) {
+    void commit(span<thalweg_position> positions) {
         detail::failure failure;
         failure.check(thalweg_consumer_commit_positions(raw_, positions.data(), positions.size(), failure));
     }
@@ -562,17 +798,9 @@ public:
     explicit key_values(thalweg_key_values *raw) noexcept : handle(raw) {}
 
     std::optional<std::string> get_value(std::string_view key) const {
-        std::string value;
-        std::size_t size = 0;
-        do {
-            detail::failure failure;
-            value.resize(size);
-            if (!failure.check(thalweg_key_values_get(raw_, key.data(), key.size(), value.data(), value.size(), &size, failure),
-                               THALWEG_NOT_FOUND))
-                return std::nullopt;
-        } while (size > value.size());
-        value.resize(size);
-        return value;
+        return detail::content([&](char *buffer, std::size_t capacity, std::size_t *size, thalweg_error *error) {
+            return thalweg_key_values_get(raw_, key.data(), key.size(), buffer, capacity, size, error);
+        });
     }
     void put(std::string_view key, std::string_view value) {
         detail::failure failure;
@@ -583,7 +811,7 @@ public:
         failure.check(thalweg_key_values_delete(raw_, key.data(), key.size(), failure));
     }
     // All or none.
-    void write(const std::vector<thalweg_key_value_write> &writes) {
+    void write(span<thalweg_key_value_write> writes) {
         detail::failure failure;
         failure.check(thalweg_key_values_write(raw_, writes.data(), writes.size(), failure));
     }
@@ -688,6 +916,52 @@ public:
         metrics.size = sizeof metrics;
         failure.check(thalweg_engine_metrics(raw_, &metrics, failure));
         return metrics;
+    }
+    // Why it works as it does: lines to show.
+    std::string info_text() const {
+        return detail::text([this](char *buffer, std::size_t capacity, std::size_t *size) {
+            detail::failure failure;
+            failure.check(thalweg_engine_info_text(raw_, buffer, capacity, size, failure));
+        });
+    }
+    // What recovery found damaged.
+    std::vector<thalweg_damaged_range> damaged() const {
+        return detail::list<thalweg_damaged_range>([this](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_engine_list_damaged(raw_, items, capacity, count, failure));
+        });
+    }
+    // The committed positions of all consumers, or of one; each tells its lag.
+    std::vector<thalweg_named_position> positions(const std::optional<std::string> &consumer = std::nullopt) const {
+        const char *name = consumer ? consumer->c_str() : nullptr;
+        return detail::list<thalweg_named_position>([&](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_position_list(raw_, name, items, capacity, count, failure));
+        });
+    }
+    // What was committed with a position; empty if there is no such position.
+    std::optional<std::string> position_metadata(const std::string &consumer, const std::string &topic,
+                                                 std::uint32_t partition) const {
+        return detail::content([&](char *buffer, std::size_t capacity, std::size_t *size, thalweg_error *error) {
+            return thalweg_position_metadata(raw_, consumer.c_str(), topic.c_str(), partition, buffer, capacity, size,
+                                             error);
+        });
+    }
+    // Puts a consumer that is not open at a start, in all partitions or one; all or none.
+    void reset_position(const std::string &consumer, const topic &of, start to,
+                        std::uint32_t partition = THALWEG_PARTITION_ALL) {
+        detail::failure failure;
+        failure.check(
+            thalweg_position_reset(raw_, consumer.c_str(), of.get(), partition, to.kind, to.value, failure));
+    }
+    // Removes the positions of a consumer in one topic, or all of them.
+    void delete_positions(const std::string &consumer, const topic &of) {
+        detail::failure failure;
+        failure.check(thalweg_position_delete(raw_, consumer.c_str(), of.get(), failure));
+    }
+    void delete_positions(const std::string &consumer) {
+        detail::failure failure;
+        failure.check(thalweg_position_delete(raw_, consumer.c_str(), nullptr, failure));
     }
     std::string metrics_json() const {
         return detail::text([this](char *buffer, std::size_t capacity, std::size_t *size) {

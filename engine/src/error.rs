@@ -150,6 +150,12 @@ impl Error {
         self
     }
 
+    /// The same error with what the operating system said of its cause.
+    pub(crate) fn caused_by(mut self, cause: &Error) -> Error {
+        self.inner.os = cause.inner.os;
+        self
+    }
+
     /// Damage in acknowledged data.
     pub fn corrupt(range: DamagedRange, why: impl fmt::Display) -> Error {
         let message = format!("{range} are damaged: {why}");

@@ -22,7 +22,7 @@ use crate::io::Environment;
 use crate::limits::APPEND_INSIDE_LOCK_MAX;
 use crate::segment::{Chain, Prefix, SEGMENT_DATA_START, Segment};
 use crate::shard::{Message, Reach, ReadRequest, ShardHandle};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Notify, Ordering};
 use crate::tail::{Announce, Appended, Refusal, Tail, TailStart, Watermark};
 use reads::ReadCounts;
 
@@ -59,11 +59,13 @@ struct Unattended {
 }
 
 /// How long an append waits for room.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+#[derive(Clone, Copy)]
+pub(crate) enum Patience<'a> {
     None,
     /// Until then, or without end.
     Until(Option<Instant>),
+    /// Not at all, but this one is told, once, when another try may succeed.
+    Told(&'a std::sync::Arc<dyn Notify>),
 }
 
 impl Announce for Unattended {
@@ -197,7 +199,7 @@ impl Partition {
         plan: &Plan,
         records: &[Record<'_>],
         environment: &dyn Environment,
-        patience: Patience,
+        patience: Patience<'_>,
     ) -> Result<Appended> {
         loop {
             let result = self.try_append(plan, records, environment.now_ms());
@@ -215,6 +217,7 @@ impl Partition {
                     Patience::Until(deadline) => {
                         self.tail.wait_room(&refusal, deadline).map_err(|error| error.context(self))?
                     }
+                    Patience::Told(who) => self.tail.tell_of_room(&refusal, who),
                 },
             };
             if !waited {

@@ -227,4 +227,112 @@ for_each_runtime! {
             topic.submit(Target::Partition(0), &[Record::new(&value)], AppendOptions::default()).expect("waited for").wait(Some(LONG)).expect("durable");
         }
     }
+
+    /// Whoever is refused is told when to try again: no append is lost, and nobody polls or sleeps.
+    fn who_is_refused_for_want_of_room_is_told_when_there_is_some(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 2);
+        let queue = CompletionQueue::new().expect("queue");
+        let value = vec![7u8; 1 << 20];
+        let options = AppendOptions::default().notify();
+        let (mut accepted, mut told, mut durable, mut done) = (0, 0, 0, Vec::new());
+        // The first append of a partition finds no segment; later ones find the memory used up.
+        while accepted < 300 || told < 2 {
+            assert!(accepted < 100_000, "the device is faster than memory");
+            let target = Target::Partition(accepted as u32 % 2);
+            match topic.submit_to(&queue, accepted, target, &[Record::new(&value)], options) {
+                Ok(_) => accepted += 1,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                    told += 1;
+                    let waiting = accepted;
+                    loop {
+                        assert!(readable(queue.eventfd(), LONG.as_millis() as i32), "nobody was told");
+                        queue.poll(&mut done);
+                        let refused = done.iter().filter(|completed| completed.result.is_err()).count();
+                        durable += (done.len() - refused) as u64;
+                        let tokens: Vec<_> = done.drain(..).filter_map(|c| Some((c.token, c.result.err()?.kind()))).collect();
+                        match tokens[..] {
+                            [] => continue,
+                            [(token, ErrorKind::WouldBlock)] if token == waiting => break,
+                            _ => panic!("{tokens:?} instead of {waiting}"),
+                        }
+                    }
+                }
+            }
+        }
+        while durable < accepted {
+            assert!(queue.wait(Some(LONG)).expect("wait"));
+            queue.poll(&mut done);
+            for completed in done.drain(..) {
+                completed.result.expect("durable");
+                durable += 1;
+            }
+        }
+        assert_eq!((durable, queue.under_way()), (accepted, 0));
+        let high: u64 = topic.describe().expect("described").partitions.iter().map(|p| p.high_watermark).sum();
+        assert_eq!(high, accepted, "what was refused took no offset");
+        let refused = topic.submit(Target::Partition(0), &[Record::new("x")], options).expect_err("no queue");
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+        // A full queue makes room by itself.
+        let small = CompletionQueue::with_capacity(1).expect("queue");
+        topic.submit_to(&small, 1, Target::Partition(0), &[Record::new("x")], options).expect("submitted");
+        let refused = topic.submit_to(&small, 2, Target::Partition(0), &[Record::new("x")], options).expect_err("full");
+        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+        assert!(small.wait(Some(LONG)).expect("wait"));
+        small.poll(&mut done);
+        assert_eq!(done.iter().map(|completed| completed.token).collect::<Vec<_>>(), [1]);
+        assert_eq!(small.under_way(), 0);
+    }
+
+    /// Truncations and a close let nobody wait for good.
+    fn who_waits_for_room_is_told_by_truncations_and_a_close(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        topic.append(&Record::new("first")).expect("appended");
+        let queue = CompletionQueue::new().expect("queue");
+        let options = AppendOptions::default().notify();
+        let stop = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let cutter = scope.spawn(|| {
+                while stop.load(Ordering::SeqCst) == 0 {
+                    topic.truncate_before(0, topic.next_offset(0).expect("open")).expect("cut");
+                    let _moved = topic.truncate_after(0, topic.next_offset(0).expect("open"));
+                }
+            });
+            let (mut refused, mut done) = (0, Vec::new());
+            for token in 0.. {
+                if refused == 20 {
+                    break;
+                }
+                if let Err(error) = topic.submit_to(&queue, token, Target::Partition(0), &[Record::new("x")], options) {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                    refused += 1;
+                    while !done.iter().any(|completed: &thalweg::Completed| completed.token == token) {
+                        assert!(queue.wait(Some(LONG)).expect("wait") , "nobody was told");
+                        queue.poll(&mut done);
+                    }
+                    done.clear();
+                }
+                queue.poll(&mut done);
+            }
+            stop.store(1, Ordering::SeqCst);
+            cutter.join().expect("the cutter ends");
+        });
+        // Somebody waits for memory when the engine is closed.
+        let value = vec![7u8; 1 << 20];
+        let waits = (0..100_000).any(|token| topic.submit_to(&queue, token, Target::Partition(0), &[Record::new(&value)], options).is_err());
+        assert!(waits);
+        engine.close().expect("closed");
+        let mut done = Vec::new();
+        while queue.under_way() > 0 {
+            assert!(queue.wait(Some(LONG)).expect("wait"));
+            queue.poll(&mut done);
+        }
+        queue.poll(&mut done);
+        let told = done.iter().filter(|completed| completed.result.as_ref().is_err_and(|e| e.kind() == ErrorKind::WouldBlock));
+        assert_eq!(told.count(), 1);
+    }
 }

@@ -16,21 +16,26 @@ static void check(thalweg_status status, const thalweg_error *error, const char 
     exit(1);
 }
 
-/* Takes completions; sleeps until there are some, or for a millisecond. How many appends became durable. */
+/* Takes completions; sleeps until there are some. How many appends became durable. */
 static size_t take(thalweg_completion_queue *queue, int fd, thalweg_error *error) {
     thalweg_completion done[256];
-    size_t count;
+    size_t count, durable = 0;
     struct pollfd watched = {fd, POLLIN, 0};
-    poll(&watched, 1, 1);
+    poll(&watched, 1, -1);
     thalweg_status status = thalweg_completion_queue_poll(queue, done, 256, &count, error);
     if (status == THALWEG_WOULD_BLOCK) return 0;
     check(status, error, "completions");
     for (size_t i = 0; i < count; i++) {
-        if (done[i].status == THALWEG_OK) continue;
-        fprintf(stderr, "line %llu: %s\n", (unsigned long long)done[i].token, thalweg_status_text(done[i].status));
-        exit(1);
+        if (done[i].status == THALWEG_OK) {
+            durable++;
+        } else if (done[i].status != THALWEG_WOULD_BLOCK) {
+            thalweg_completion_queue_failure(queue, &done[i], error, NULL);
+            fprintf(stderr, "line %llu: %s\n", (unsigned long long)done[i].token, error->message);
+            exit(1);
+        }
+        /* Else there is room for a line that was refused. */
     }
-    return count;
+    return durable;
 }
 
 int main(int count, char **arguments) {
@@ -51,6 +56,11 @@ int main(int count, char **arguments) {
     int32_t fd;
     check(thalweg_completion_queue_eventfd(queue, &fd, &error), &error, "eventfd");
 
+    /* A line for which there is no room has a completion, too, when there is some. */
+    thalweg_append_options options;
+    thalweg_append_options_init(&options, sizeof options);
+    options.flags = THALWEG_APPEND_NOTIFY;
+
     char *line = NULL;
     size_t room = 0, durable = 0, submitted = 0;
     for (long size; (size = (long)getline(&line, &room, stdin)) >= 0;) {
@@ -58,8 +68,8 @@ int main(int count, char **arguments) {
         memset(&record, 0, sizeof record);
         record.value.data = line;
         record.value.size = (size_t)size - (size > 0 && line[size - 1] == '\n');
-        /* The line is copied; what may fail for want of room is tried again. */
-        while ((status = thalweg_topic_submit(topic, THALWEG_PARTITION_ROUND_ROBIN, &record, NULL, queue, submitted,
+        /* The line is copied. */
+        while ((status = thalweg_topic_submit(topic, THALWEG_PARTITION_ROUND_ROBIN, &record, &options, queue, submitted,
                                               NULL, &error)) == THALWEG_WOULD_BLOCK)
             durable += take(queue, fd, &error);
         check(status, &error, "submit");

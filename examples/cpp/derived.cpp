@@ -16,7 +16,7 @@ namespace {
 std::uint64_t resume(const thalweg::topic &derived, std::uint64_t next) {
     if (next == 0) return 0;
     const auto batch = derived.read(0, next - 1, 1, std::nullopt);
-    return std::stoull(std::string(batch->header(batch->size() - 1, 0).second.value())) + 1;
+    return std::stoull(std::string(batch->header(batch->size() - 1, 0).value.value())) + 1;
 }
 
 } // namespace
@@ -49,7 +49,7 @@ int main(int count, char **arguments) try {
             records.push_back(thalweg::record(values[i]).with_headers(headers[i]));
         // As one batch: there whole or not at all, and only if nobody else has derived meanwhile.
         const auto options = thalweg::append_options().with_expected_offset(next);
-        next += derived.append(records, 0, std::nullopt, &options)->count;
+        next += derived.append(records, 0, &options).count;
         made += records.size();
     }
     std::cout << made << " records derived\n";

@@ -20,13 +20,16 @@ int main(int count, char **arguments) try {
     std::array<thalweg_completion, 256> done;
     std::size_t submitted = 0, durable = 0;
     const auto take = [&] {
-        const auto taken = queue.wait(done.data(), done.size(), thalweg::milliseconds(1));
-        for (std::size_t i = 0; i < taken; i++)
-            if (done[i].status != THALWEG_OK) throw std::runtime_error(thalweg_status_text(done[i].status));
-        durable += taken;
+        const auto taken = queue.wait(done.data(), done.size());
+        for (std::size_t i = 0; i < taken; i++) {
+            if (const auto why = queue.failure(done[i])) throw *why;
+            durable += done[i].status == THALWEG_OK;
+        }
     };
+    // A line for which there is no room has a completion, too, when there is some.
+    const auto options = thalweg::append_options().with_notify();
     for (std::string line; std::getline(std::cin, line); submitted++)
-        while (!topic.submit(thalweg::record(line), queue, submitted, THALWEG_PARTITION_ROUND_ROBIN)) take();
+        while (!topic.submit(thalweg::record(line), queue, submitted, THALWEG_PARTITION_ROUND_ROBIN, &options)) take();
     while (durable < submitted) take();
     std::cout << durable << " lines are durable\n";
     engine.close();

@@ -25,6 +25,9 @@ pub const THALWEG_PARTITION_ROUND_ROBIN: u32 = 0xffff_fffe;
 pub const THALWEG_APPEND_EXPECTED_OFFSET: u32 = 1;
 /// Append option: term is set. It is kept with the batch.
 pub const THALWEG_APPEND_TERM: u32 = 2;
+/// Append option, of a submit with a queue: if it answers WOULD_BLOCK for want of room, a completion with its token and the
+/// status WOULD_BLOCK arrives once another try may succeed. Not so if the queue is full: take completions.
+pub const THALWEG_APPEND_NOTIFY: u32 = 4;
 
 /// How an append behaves. Make it ready with thalweg_append_options_init; what stays 0 is as by default.
 #[repr(C)]
@@ -80,38 +83,36 @@ impl From<Appended> for thalweg_appended {
     }
 }
 
-/// The options of the caller.
+/// Makes of what is asked for by default what the caller asks for. In its place: few ask, and all would pay for the move.
 ///
 /// # Safety
 /// NULL, or readable as far as its size says.
 #[inline(always)]
-unsafe fn read_options(options: *const thalweg_append_options) -> Answer<AppendOptions> {
-    let mut asked = AppendOptions::default();
-    if !options.is_null() {
-        // SAFETY: as the caller says.
-        asked = unsafe { read_given_options(options)? };
-    }
-    Ok(asked)
+unsafe fn read_options(options: *const thalweg_append_options, asked: &mut AppendOptions) -> Answer {
+    // SAFETY: as the caller says.
+    if options.is_null() { Ok(()) } else { unsafe { read_given_options(options, asked) } }
 }
 
 #[cold]
-unsafe fn read_given_options(options: *const thalweg_append_options) -> Answer<AppendOptions> {
+unsafe fn read_given_options(options: *const thalweg_append_options, asked: &mut AppendOptions) -> Answer {
     // SAFETY: as the caller says.
     let options = unsafe { arguments::options(options)? };
-    let known = THALWEG_APPEND_EXPECTED_OFFSET | THALWEG_APPEND_TERM;
+    let known = THALWEG_APPEND_EXPECTED_OFFSET | THALWEG_APPEND_TERM | THALWEG_APPEND_NOTIFY;
     check_flags(options.flags, known, thalweg_append_options::NAME)?;
     check_reserved(options.reserved, thalweg_append_options::NAME)?;
-    let mut asked = AppendOptions::default();
     if let Some(durability) = durability(options.durability)? {
-        asked = asked.durability(durability);
+        *asked = asked.durability(durability);
     }
     if options.flags & THALWEG_APPEND_EXPECTED_OFFSET != 0 {
-        asked = asked.expected_offset(options.expected_offset);
+        *asked = asked.expected_offset(options.expected_offset);
     }
     if options.flags & THALWEG_APPEND_TERM != 0 {
-        asked = asked.term(options.term);
+        *asked = asked.term(options.term);
     }
-    Ok(asked)
+    if options.flags & THALWEG_APPEND_NOTIFY != 0 {
+        *asked = asked.notify();
+    }
+    Ok(())
 }
 
 #[inline]
@@ -147,12 +148,12 @@ impl Report {
         options: AppendOptions,
         place: *mut thalweg_appended,
     ) -> Answer {
-        let (target, options) = (target(partition, records), options.wait_for_memory(false));
+        let target = target(partition, records);
         let appended = if self.queue.is_null() {
             object.topic.submit(target, records, options)?.appended()
         } else {
             let queue = other(&QUEUES, self.queue)?;
-            object.topic.submit_to(&queue, self.token, target, records, options)?
+            object.topic.submit_to(&queue.queue, self.token, target, records, options)?
         };
         // SAFETY: as the caller says.
         unsafe { put(place, appended.into()) };
@@ -236,10 +237,10 @@ pub unsafe extern "C" fn thalweg_append_options_init(options: *mut thalweg_appen
 /// do not need it.
 ///
 /// Does not block. Any thread. Errors: WOULD_BLOCK if the appenders' part of the memory is used up, the device is behind
-/// with preparing files, or the queue is full; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that
-/// the topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT
-/// for a partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended.
-/// Since 0.1.
+/// with preparing files, or the queue is full: try again after the next completion, and with THALWEG_APPEND_NOTIFY there is
+/// one; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the topic does not have;
+/// OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a partition that takes
+/// no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_submit(
     topic: *mut thalweg_topic,
@@ -256,9 +257,10 @@ pub unsafe extern "C" fn thalweg_topic_submit(
         call_on(&TOPICS, topic, error, |object| {
             check(record, "record")?;
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
+            let mut asked = AppendOptions::default().wait_for_memory(false);
+            read_options(options, &mut asked)?;
             let submit =
-                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options, appended);
+                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, asked, appended);
             with_record(&*record, submit)
         })
     }
@@ -284,16 +286,17 @@ pub unsafe extern "C" fn thalweg_topic_submit_batch(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
+            let mut asked = AppendOptions::default().wait_for_memory(false);
+            read_options(options, &mut asked)?;
             let submit =
-                |records: &[Record<'_>]| Report { queue, token }.submit(object, partition, records, options, appended);
+                |records: &[Record<'_>]| Report { queue, token }.submit(object, partition, records, asked, appended);
             with_records(records, count, submit)
         })
     }
 }
 
-/// As thalweg_topic_submit, but the record's value is put together from part_count pieces of memory; the record itself has
-/// none.
+/// As thalweg_topic_submit, but the record's value is put together from parts, part_count pieces of memory; the record
+/// itself has none.
 ///
 /// Does not block. Any thread. Errors: as thalweg_topic_submit. Since 0.1.
 #[unsafe(no_mangle)]
@@ -313,9 +316,10 @@ pub unsafe extern "C" fn thalweg_topic_submit_parts(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
+            let mut asked = AppendOptions::default().wait_for_memory(false);
+            read_options(options, &mut asked)?;
             let submit =
-                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, options, appended);
+                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, asked, appended);
             with_parts(record, parts, part_count, submit)
         })
     }
@@ -344,8 +348,9 @@ pub unsafe extern "C" fn thalweg_topic_append(
         call_on(&TOPICS, topic, error, |object| {
             check(record, "record")?;
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
-            let run = |record: &[Record<'_>]| append(object, partition, record, options, timeout(timeout_ms));
+            let mut asked = AppendOptions::default();
+            read_options(options, &mut asked)?;
+            let run = |record: &[Record<'_>]| append(object, partition, record, asked, timeout(timeout_ms));
             put(appended, with_record(&*record, run)?);
             Ok(())
         })
@@ -370,16 +375,17 @@ pub unsafe extern "C" fn thalweg_topic_append_batch(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
-            let run = |records: &[Record<'_>]| append(object, partition, records, options, timeout(timeout_ms));
+            let mut asked = AppendOptions::default();
+            read_options(options, &mut asked)?;
+            let run = |records: &[Record<'_>]| append(object, partition, records, asked, timeout(timeout_ms));
             put(appended, with_records(records, count, run)?);
             Ok(())
         })
     }
 }
 
-/// As thalweg_topic_append, but the record's value is put together from part_count pieces of memory; the record itself has
-/// none.
+/// As thalweg_topic_append, but the record's value is put together from parts, part_count pieces of memory; the record
+/// itself has none.
 ///
 /// Blocks: waits for the device. Any thread. Errors: as thalweg_topic_append. Since 0.1.
 #[unsafe(no_mangle)]
@@ -398,8 +404,9 @@ pub unsafe extern "C" fn thalweg_topic_append_parts(
     unsafe {
         call_on(&TOPICS, topic, error, |object| {
             check_optional(appended, "appended")?;
-            let options = read_options(options)?;
-            let run = |record: &[Record<'_>]| append(object, partition, record, options, timeout(timeout_ms));
+            let mut asked = AppendOptions::default();
+            read_options(options, &mut asked)?;
+            let run = |record: &[Record<'_>]| append(object, partition, record, asked, timeout(timeout_ms));
             put(appended, with_parts(record, parts, part_count, run)?);
             Ok(())
         })

@@ -328,7 +328,7 @@ pub unsafe extern "C" fn thalweg_batch_retain(batch: *mut thalweg_batch, error: 
     }
 }
 
-/// What a batch has, once more: the same as the read that gave it out has told.
+/// What a batch has, once more: the same as the read that gave it out has told. view: gets it.
 ///
 /// Does not block. Any thread. Errors: CLOSED if it was released; INVALID_ARGUMENT, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
@@ -381,7 +381,7 @@ pub unsafe extern "C" fn thalweg_batch_header(
 }
 
 /// When a record was appended, in ms since 1970: never before the one in front of it. entry: the record's place in entries.
-/// The first call for a batch takes longer.
+/// append_time: gets it. The first call for a batch takes longer.
 ///
 /// Does not block. Any thread. Errors: NOT_FOUND if there is no such record; CLOSED if the batch was released;
 /// INVALID_ARGUMENT, FORKED. Since 0.1.

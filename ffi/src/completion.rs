@@ -3,14 +3,15 @@
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
-use thalweg::{Completed, CompletionQueue};
+use thalweg::{Completed, CompletionQueue, ErrorKind};
 
 use crate::arguments::check;
 use crate::call::{call, call_on, close, timeout};
-use crate::error::thalweg_error;
+use crate::error::{has_room, tell, thalweg_error};
 use crate::failure::{Answer, Failure};
 use crate::handle::Table;
-use crate::status::{self, INVALID_ARGUMENT, OK, TIMED_OUT, WOULD_BLOCK, thalweg_status};
+use crate::reasons::Reasons;
+use crate::status::{self, INVALID_ARGUMENT, NOT_FOUND, OK, TIMED_OUT, WOULD_BLOCK, thalweg_status};
 
 /// Where appends report that they are acknowledged, of any number of topics and engines. Close it with
 /// thalweg_completion_queue_close.
@@ -30,16 +31,24 @@ pub struct thalweg_completion {
     pub partition: u32,
     /// The number of records, if status is OK; else 0.
     pub count: u32,
-    /// THALWEG_OK: the batch is acknowledged. Else why it is not and never will be.
+    /// THALWEG_OK: the batch is acknowledged. WOULD_BLOCK: nothing was appended, and another try may succeed now
+    /// (THALWEG_APPEND_NOTIFY). Else why it is not acknowledged and never will be.
     pub status: thalweg_status,
     /// The operating system's error number where it reported this, else 0.
     pub os_error: i32,
+    /// What thalweg_completion_queue_failure knows it by, if the append has failed; else 0.
+    pub failure: u64,
 }
 
-pub(crate) static QUEUES: Table<CompletionQueue> = Table::new(3, "a completion queue");
+pub(crate) struct QueueObject {
+    pub(crate) queue: CompletionQueue,
+    reasons: Reasons,
+}
 
-impl From<Completed> for thalweg_completion {
-    fn from(completed: Completed) -> thalweg_completion {
+pub(crate) static QUEUES: Table<QueueObject> = Table::new(3, "a completion queue");
+
+impl QueueObject {
+    fn completion(&self, completed: Completed) -> thalweg_completion {
         let token = completed.token;
         match completed.result {
             Ok(appended) => thalweg_completion {
@@ -49,6 +58,7 @@ impl From<Completed> for thalweg_completion {
                 count: appended.count,
                 status: OK,
                 os_error: 0,
+                failure: 0,
             },
             Err(refused) => thalweg_completion {
                 token,
@@ -57,23 +67,24 @@ impl From<Completed> for thalweg_completion {
                 count: 0,
                 status: status::of(refused.kind()),
                 os_error: refused.os_code().unwrap_or(0),
+                failure: if refused.kind() == ErrorKind::WouldBlock { 0 } else { self.reasons.keep(refused) },
             },
         }
     }
-}
 
-/// Takes completions that are there; how many.
-///
-/// # Safety
-/// `completions` is valid for writes of `capacity` entries.
-unsafe fn take(queue: &CompletionQueue, completions: *mut thalweg_completion, capacity: usize) -> usize {
-    let mut done = Vec::new();
-    let count = queue.poll_up_to(capacity, &mut done);
-    for (at, completed) in done.into_iter().enumerate() {
-        // SAFETY: within the capacity.
-        unsafe { completions.add(at).write(completed.into()) };
+    /// Takes completions that are there; how many.
+    ///
+    /// # Safety
+    /// `completions` is valid for writes of `capacity` entries.
+    unsafe fn take(&self, completions: *mut thalweg_completion, capacity: usize) -> usize {
+        let mut done = Vec::new();
+        let count = self.queue.poll_up_to(capacity, &mut done);
+        for (at, completed) in done.into_iter().enumerate() {
+            // SAFETY: within the capacity.
+            unsafe { completions.add(at).write(self.completion(completed)) };
+        }
+        count
     }
-    count
 }
 
 fn check_room(completions: *mut thalweg_completion, capacity: usize, count: *mut usize) -> Answer {
@@ -85,8 +96,8 @@ fn check_room(completions: *mut thalweg_completion, capacity: usize, count: *mut
     Ok(())
 }
 
-/// Opens a queue with room for so many appends that are under way or not taken yet: 1 to 16,777,216; 0 is 65,536. queue:
-/// gets the handle, which is yours to close with thalweg_completion_queue_close.
+/// Opens a queue. capacity: how many appends may be under way or not taken yet: 1 to 16,777,216; 0 is 65,536. queue: gets
+/// the handle, which is yours to close with thalweg_completion_queue_close.
 ///
 /// Does not block. Any thread. Errors: INVALID_ARGUMENT; IO if the process has no descriptor left. Since 0.1.
 #[unsafe(no_mangle)]
@@ -98,7 +109,8 @@ pub unsafe extern "C" fn thalweg_completion_queue_open(
     let run = || {
         check(queue, "queue")?;
         let capacity = if capacity == 0 { CompletionQueue::CAPACITY_DEFAULT } else { capacity };
-        let handle = QUEUES.open(CompletionQueue::with_capacity(capacity)?)?;
+        let handle = QUEUES
+            .open(QueueObject { queue: CompletionQueue::with_capacity(capacity)?, reasons: Reasons::default() })?;
         // SAFETY: not NULL, and the caller's.
         unsafe { queue.write(handle) };
         Ok(())
@@ -134,9 +146,9 @@ pub unsafe extern "C" fn thalweg_completion_queue_poll(
 ) -> thalweg_status {
     // SAFETY: the caller's pointers are what they say.
     unsafe {
-        call_on(&QUEUES, queue, error, |queue| {
+        call_on(&QUEUES, queue, error, |object| {
             check_room(completions, capacity, count)?;
-            match take(queue, completions, capacity) {
+            match object.take(completions, capacity) {
                 0 => Err(Failure::bare(WOULD_BLOCK)),
                 taken => {
                     count.write(taken);
@@ -164,14 +176,15 @@ pub unsafe extern "C" fn thalweg_completion_queue_wait(
 ) -> thalweg_status {
     // SAFETY: the caller's pointers are what they say.
     unsafe {
-        call_on(&QUEUES, queue, error, |queue| {
+        call_on(&QUEUES, queue, error, |object| {
             check_room(completions, capacity, count)?;
+            let queue = &object.queue;
             let deadline = timeout(timeout_ms).and_then(|timeout| Instant::now().checked_add(timeout));
             let taken = loop {
                 let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
                 let there = queue.wait(left)?;
                 // Another thread may have taken what woke this one.
-                let taken = take(queue, completions, capacity);
+                let taken = object.take(completions, capacity);
                 if taken > 0 || queue.under_way() == 0 {
                     break taken;
                 }
@@ -185,8 +198,40 @@ pub unsafe extern "C" fn thalweg_completion_queue_wait(
     }
 }
 
-/// A descriptor that is readable exactly while completions are there, for poll, epoll and their like. Do not read from it
-/// and do not close it; it lives as long as the queue.
+/// Why an append failed: for a completion, what a call that fails tells in its error. The last 1,024 failures of a queue
+/// are kept, whoever has taken their completions.
+///
+/// completion: as it was taken from this queue. why: made ready with thalweg_error_init; gets the status, the operating
+/// system's error number, the offsets that are damaged, and a sentence.
+///
+/// Does not block. Any thread. Errors: NOT_FOUND if the append has not failed, or the failure is not kept any more;
+/// INVALID_ARGUMENT, also for a why that is not ready; CLOSED, FORKED. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_completion_queue_failure(
+    queue: *mut thalweg_completion_queue,
+    completion: *const thalweg_completion,
+    why: *mut thalweg_error,
+    error: *mut thalweg_error,
+) -> thalweg_status {
+    // SAFETY: the caller's pointers are what they say.
+    unsafe {
+        call_on(&QUEUES, queue, error, |object| {
+            check(completion, "completion")?;
+            check(why, "why")?;
+            if !has_room(why) {
+                return Err(Failure::new(INVALID_ARGUMENT, "why is not made ready: thalweg_error_init does that"));
+            }
+            match object.reasons.get((*completion).failure) {
+                Some(reason) => _ = tell(why, &reason.into()),
+                None => return Err(Failure::new(NOT_FOUND, "no failure of this number is kept in the queue")),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A descriptor (fd) that is readable exactly while completions are there, for poll, epoll and their like. Do not read from
+/// it and do not close it; it lives as long as the queue.
 ///
 /// Does not block. Any thread. Errors: INVALID_ARGUMENT; CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
@@ -197,15 +242,15 @@ pub unsafe extern "C" fn thalweg_completion_queue_eventfd(
 ) -> thalweg_status {
     // SAFETY: the caller's pointers are what they say.
     unsafe {
-        call_on(&QUEUES, queue, error, |queue| {
+        call_on(&QUEUES, queue, error, |object| {
             check(fd, "fd")?;
-            fd.write(queue.eventfd().as_raw_fd());
+            fd.write(object.queue.eventfd().as_raw_fd());
             Ok(())
         })
     }
 }
 
-/// Appends that will report to a queue and have not. count: gets how many.
+/// Appends that will report to a queue and have not, also those that wait for room. count: gets how many.
 ///
 /// Does not block. Any thread. Errors: INVALID_ARGUMENT; CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
@@ -216,9 +261,9 @@ pub unsafe extern "C" fn thalweg_completion_queue_under_way(
 ) -> thalweg_status {
     // SAFETY: the caller's pointers are what they say.
     unsafe {
-        call_on(&QUEUES, queue, error, |queue| {
+        call_on(&QUEUES, queue, error, |object| {
             check(count, "count")?;
-            count.write(queue.under_way());
+            count.write(object.queue.under_way());
             Ok(())
         })
     }

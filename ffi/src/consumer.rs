@@ -199,8 +199,8 @@ pub unsafe extern "C" fn thalweg_consumer_subscribe(
 
 /// Reads one partition, or goes somewhere else in one that is read already.
 ///
-/// start and value: THALWEG_START_EARLIEST and its like; THALWEG_START_COMMITTED is as thalweg_consumer_subscribe does, and
-/// leaves a partition that is read already where it is.
+/// start_at and value: THALWEG_START_EARLIEST and its like; THALWEG_START_COMMITTED is as thalweg_consumer_subscribe does,
+/// and leaves a partition that is read already where it is.
 ///
 /// Blocks: as thalweg_consumer_subscribe. One thread at a time. Errors: NOT_FOUND for a partition that the topic does not
 /// have; OUT_OF_RANGE for an offset that is; otherwise as thalweg_consumer_subscribe. Since 0.1.
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn thalweg_consumer_unsubscribe(
     }
 }
 
-/// Goes somewhere else in a partition that is read. start and value: as for thalweg_consumer_assign, but
+/// Goes somewhere else in a partition that is read. start_at and value: as for thalweg_consumer_assign, but
 /// THALWEG_START_COMMITTED.
 ///
 /// Blocks: a start by time reads the device. One thread at a time. Errors: OUT_OF_RANGE for an offset that is; NOT_FOUND for
@@ -267,7 +267,7 @@ pub unsafe extern "C" fn thalweg_consumer_seek(
     }
 }
 
-/// Goes somewhere else in all partitions that are read. start and value: as for thalweg_consumer_seek, but
+/// Goes somewhere else in all partitions that are read. start_at and value: as for thalweg_consumer_seek, but
 /// THALWEG_START_OFFSET.
 ///
 /// Blocks: a start by time reads the device. One thread at a time. Errors: as thalweg_consumer_seek; after one, some
@@ -373,7 +373,7 @@ pub unsafe extern "C" fn thalweg_consumer_wakeup(
     }
 }
 
-/// A descriptor that is readable while a poll has something to look at, for poll, epoll and their like; then call
+/// A descriptor (fd) that is readable while a poll has something to look at, for poll, epoll and their like; then call
 /// thalweg_consumer_poll until it answers WOULD_BLOCK. While polls answer NO_MEMORY, or an error that does not go away by
 /// itself, it stays readable. Do not read from it and do not close it; it lives as long as the consumer.
 ///
@@ -395,7 +395,7 @@ pub unsafe extern "C" fn thalweg_consumer_eventfd(
     }
 }
 
-/// What is still to be read of all partitions together, in offsets, of which some may have no record.
+/// What is still to be read of all partitions together (lag), in offsets, of which some may have no record.
 ///
 /// Does not block. One thread at a time. Errors: INVALID_ARGUMENT; WOULD_BLOCK if another thread is in a call of it; CLOSED,
 /// FORKED. Since 0.1.

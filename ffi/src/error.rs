@@ -42,14 +42,23 @@ pub unsafe extern "C" fn thalweg_error_init(error: *mut thalweg_error) {
     }
 }
 
+/// Whether the caller's error is there and ready.
+///
+/// # Safety
+/// `error` is NULL or valid for reads of its size.
+pub(crate) unsafe fn has_room(error: *const thalweg_error) -> bool {
+    // SAFETY: the first field of what the caller has is the size.
+    !error.is_null() && error.is_aligned() && unsafe { (*error).size } as usize >= size_of::<thalweg_error>()
+}
+
 /// Tells a failure in the caller's error, if there is one.
 ///
 /// # Safety
 /// `error` is NULL or valid for writes.
 #[cold]
 pub(crate) unsafe fn tell(error: *mut thalweg_error, failure: &Failure) -> thalweg_status {
-    // SAFETY: the first field of what the caller has is the size.
-    if !error.is_null() && error.is_aligned() && unsafe { (*error).size } as usize >= size_of::<thalweg_error>() {
+    // SAFETY: as the caller says.
+    if unsafe { has_room(error) } {
         // SAFETY: the caller has this version's struct, or a larger one.
         let error = unsafe { &mut *error };
         let engine = failure.engine();

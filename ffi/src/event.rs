@@ -192,7 +192,7 @@ pub unsafe extern "C" fn thalweg_events_poll(
     }
 }
 
-/// Events that were dropped because nobody took them, since the engine was opened.
+/// Events that were dropped because nobody took them, since the engine was opened. count: gets how many.
 ///
 /// Does not block. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
@@ -211,8 +211,8 @@ pub unsafe extern "C" fn thalweg_events_dropped(
     }
 }
 
-/// A descriptor that is readable exactly while events wait, for poll, epoll and their like. Do not read from it and do not
-/// close it; it lives as long as the handle.
+/// A descriptor (fd) that is readable exactly while events wait, for poll, epoll and their like. Do not read from it and do
+/// not close it; it lives as long as the handle.
 ///
 /// Does not block. Any thread. Errors: IO if the process has no descriptor left; INVALID_ARGUMENT; CLOSED, FORKED. Since
 /// 0.1.

@@ -109,7 +109,7 @@ fn text(info: &thalweg::Info) -> String {
     text
 }
 
-/// How an engine works.
+/// How an engine works: info gets it.
 ///
 /// Blocks: asks the file system for its free space. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]

@@ -135,7 +135,8 @@ pub unsafe extern "C" fn thalweg_key_values_delete(
     }
 }
 
-/// Makes up to 1,024 changes, in their order: all or none, whatever crashes. Durable when it returns.
+/// Makes the changes in writes (count, up to 1,024), in their order: all or none, whatever crashes. Durable when it
+/// returns.
 ///
 /// Blocks: waits for the device. Any thread. Errors: TOO_LARGE beyond a limit, the one of 8 MiB for all topics together
 /// included; READ_ONLY; NO_SPACE, IO, PARTITION_FAILED, after which the next open tells whether the changes are made;
@@ -164,7 +165,7 @@ pub unsafe extern "C" fn thalweg_key_values_write(
 
 /// The keys that begin with a prefix, which may be empty, with their values, in the order of their bytes, as a batch:
 /// entries have key and value, and no offset that means something. batch: gets the handle, which is yours to release with
-/// thalweg_batch_release; it has no entry if there are none.
+/// thalweg_batch_release; it has no entry if there are none. view: gets what is in it.
 ///
 /// Blocks: the first use reads the values from the device. Any thread. Errors: as thalweg_key_values_get, but NOT_FOUND.
 /// Since 0.1.

@@ -110,7 +110,7 @@ fn metrics(object: &EngineObject) -> thalweg_metrics {
     }
 }
 
-/// What an engine counts of itself, as it is now. Appends and reads do not wait for it.
+/// What an engine counts of itself, as it is now. into: gets it. Appends and reads do not wait for it.
 ///
 /// Blocks: the first call reads the named positions from the device. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED.
 /// Since 0.1.

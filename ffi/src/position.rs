@@ -230,7 +230,7 @@ pub unsafe extern "C" fn thalweg_position_metadata(
 }
 
 /// Puts a consumer at a start in one partition of a topic, or with THALWEG_PARTITION_ALL in all of them: all or none, and
-/// durable when it returns. The consumer need not exist before. start and value: as for thalweg_reader_open.
+/// durable when it returns. The consumer need not exist before. start_at and value: as for thalweg_reader_open.
 ///
 /// Blocks: waits for the device. Any thread. Errors: ALREADY_OPEN while a consumer of this name is open; OUT_OF_RANGE for
 /// an offset that is; NOT_FOUND for a partition that the topic does not have; otherwise as thalweg_consumer_commit. Since

@@ -50,7 +50,7 @@ pub(crate) fn nothing(timeout: Option<Duration>) -> Failure {
 
 /// Opens a reader of one partition, which moves on by itself and has the device asked ahead.
 ///
-/// start and value: THALWEG_START_EARLIEST and its like, but THALWEG_START_COMMITTED. reader: gets the handle, which is
+/// start_at and value: THALWEG_START_EARLIEST and its like, but THALWEG_START_COMMITTED. reader: gets the handle, which is
 /// yours to close with thalweg_reader_close; the topic's may be closed before.
 ///
 /// Blocks: a start by time reads the device. Any thread. Errors: OUT_OF_RANGE for an offset below the log start offset or
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn thalweg_reader_offset(
     }
 }
 
-/// Goes somewhere else. start and value: as for thalweg_reader_open.
+/// Goes somewhere else. start_at and value: as for thalweg_reader_open.
 ///
 /// Blocks: a start by time reads the device. One thread at a time. Errors: OUT_OF_RANGE for an offset that is;
 /// INVALID_ARGUMENT; CORRUPT, IO; WOULD_BLOCK if another thread is in a call of it; DELETED; CLOSED, FORKED. The reader

@@ -1,5 +1,6 @@
 //! Records that are appended.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use thalweg::limits::{BATCH_RECORDS_MAX, HEADER_NAME_MAX, HEADERS_MAX, KEY_MAX, RECORD_MAX};
@@ -44,20 +45,20 @@ pub struct thalweg_record {
 }
 
 impl thalweg_record {
-    /// Makes `record` this one, without its headers. In its place: to be moved costs more than all else here.
+    /// Makes this one, without its headers, in `place`, which is filled unless it fails: to be moved costs more than all
+    /// else here.
     ///
     /// # Safety
     /// What it points to is readable for as long as `'a`.
     #[inline(always)]
-    unsafe fn fill<'a>(&self, record: &mut Record<'a>) -> Answer {
+    unsafe fn make<'a>(&self, place: &mut MaybeUninit<Record<'a>>) -> Answer {
         if (self.flags & !THALWEG_RECORD_TIMESTAMP) | self.reserved != 0 {
             return Err(unknown());
         }
         // SAFETY: as the caller says.
-        unsafe {
-            record.key = self.key.read(KEY_MAX, "a key")?;
-            record.value = self.value.read(RECORD_MAX, "a value")?;
-        }
+        let (key, value) = unsafe { (self.key.read(KEY_MAX, "a key")?, self.value.read(RECORD_MAX, "a value")?) };
+        let record = place.write(Record::default());
+        (record.key, record.value) = (key, value);
         record.timestamp = (self.flags != 0).then_some(self.timestamp);
         Ok(())
     }
@@ -99,17 +100,23 @@ pub(crate) unsafe fn with_record<T>(
     record: &thalweg_record,
     run: impl FnOnce(&[Record<'_>]) -> Answer<T>,
 ) -> Answer<T> {
-    let mut made = [Record::default()];
-    // SAFETY: as the caller says.
-    unsafe { record.fill(&mut made[0])? };
-    if record.header_count == 0 {
-        return run(&made);
-    }
     let mut headers = Vec::new();
+    let mut made = MaybeUninit::uninit();
     // SAFETY: as the caller says.
-    unsafe { record.headers(&mut headers)? };
-    run(&[made[0].headers(&headers)])
+    unsafe { record.make(&mut made)? };
+    // SAFETY: it was made.
+    let made = unsafe { made.assume_init_mut() };
+    if record.header_count != 0 {
+        // SAFETY: as the caller says.
+        unsafe { record.headers(&mut headers)? };
+        made.headers = &headers;
+    }
+    // In one place, where it becomes part of this.
+    run(std::slice::from_ref(made))
 }
+
+/// Records that are made where they stay without asking for memory.
+const FEW: usize = 128;
 
 /// Runs with the records of the caller.
 ///
@@ -122,15 +129,25 @@ pub(crate) unsafe fn with_records<T>(
 ) -> Answer<T> {
     // SAFETY: as the caller says.
     let records = unsafe { array(records, count, BATCH_RECORDS_MAX, "records")? };
-    let mut made = vec![Record::default(); records.len()];
-    let mut has_headers = false;
-    for (record, made) in records.iter().zip(&mut made) {
+    let mut few = [const { MaybeUninit::uninit() }; FEW];
+    let mut many = Vec::new();
+    let room = match few.get_mut(..records.len()) {
+        Some(room) => room,
+        None => {
+            many.resize_with(records.len(), MaybeUninit::uninit);
+            &mut many[..]
+        }
+    };
+    let mut headers = 0;
+    for (record, room) in records.iter().zip(&mut *room) {
         // SAFETY: as the caller says.
-        unsafe { record.fill(made)? };
-        has_headers |= record.header_count != 0;
+        unsafe { record.make(room)? };
+        headers |= record.header_count;
     }
-    if !has_headers {
-        return run(&made);
+    // SAFETY: each was written, for there are as many as records.
+    let made = unsafe { &mut *(std::ptr::from_mut(room) as *mut [Record<'_>]) };
+    if headers == 0 {
+        return run(made);
     }
     let mut headers = Vec::new();
     let mut ranges: Vec<Range<usize>> = Vec::with_capacity(records.len());
@@ -143,7 +160,7 @@ pub(crate) unsafe fn with_records<T>(
     for (record, range) in made.iter_mut().zip(ranges) {
         record.headers = &headers[range];
     }
-    run(&made)
+    run(made)
 }
 
 /// A value that is put together from pieces.

@@ -38,8 +38,8 @@ impl From<&Repaired> for thalweg_repaired {
 }
 
 /// Where damage on the device keeps the positions of all consumers from being read (CORRUPT): goes on with those that can
-/// be read. What is lost leaves the position before it, so that a consumer may read records again. Durable when it
-/// returns, all or nothing. Without damage it only rewrites the log.
+/// be read. What is lost leaves the position before it, so that a consumer may read records again. Durable when it returns,
+/// all or nothing. Without damage it only rewrites the log. repaired: gets what was left.
 ///
 /// Blocks: reads and writes the device. Any thread. Errors: those of thalweg_topic_append; INVALID_ARGUMENT; CLOSED,
 /// FORKED. Since 0.1.

@@ -29,14 +29,12 @@ impl thalweg_bytes {
     /// They are readable for as long as `'a`.
     #[inline(always)]
     pub(crate) unsafe fn read<'a>(self, limit: usize, name: &str) -> Answer<Option<&'a [u8]>> {
-        if self.size > limit {
-            return Err(too_large(name, self.size, limit));
-        }
-        if self.data.is_null() {
-            return if self.size == 0 { Ok(None) } else { Err(null(name)) };
+        // Without a branch between what is there and what is not: a batch has both, one behind the other.
+        if (self.size > limit) | (self.data.is_null() & (self.size != 0)) {
+            return Err(if self.size > limit { too_large(name, self.size, limit) } else { null(name) });
         }
         // SAFETY: as the caller says; no limit is beyond what a slice may have.
-        Ok(Some(unsafe { std::slice::from_raw_parts(self.data.cast(), self.size) }))
+        Ok((!self.data.is_null()).then(|| unsafe { std::slice::from_raw_parts(self.data.cast(), self.size) }))
     }
 }
 

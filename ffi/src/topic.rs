@@ -196,8 +196,8 @@ pub unsafe extern "C" fn thalweg_topic_close(topic: *mut thalweg_topic, error: *
     unsafe { close(&TOPICS, topic, error, |_| Ok(())) }
 }
 
-/// Deletes a topic and its records. Durable when it returns. Handles of it answer DELETED from then on; batches stay
-/// readable.
+/// Deletes the topic of a name, and its records. Durable when it returns. Handles of it answer DELETED from then on;
+/// batches stay readable.
 ///
 /// Blocks: waits for the device. Any thread. Errors: NOT_FOUND; READ_ONLY; INVALID_ARGUMENT; NO_SPACE, IO, after which
 /// the next open tells whether it is gone; CLOSED, FORKED. Since 0.1.
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn thalweg_topic_list(
     }
 }
 
-/// What a topic looks like now.
+/// What a topic looks like now: info gets it.
 ///
 /// Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]

@@ -40,8 +40,9 @@ unsafe impl Prefixed for thalweg_verify_report {
     const NAME: &'static str = "thalweg_verify_report";
 }
 
-/// Reads everything that is on the device, and checks every checksum and every offset. Appends and reads go on meanwhile.
-/// ranges gets as many damaged ranges as capacity allows, count how many there are; damage is no error of this call.
+/// Reads everything that is on the device, and checks every checksum and every offset. report: gets the sums. Appends and
+/// reads go on meanwhile. ranges gets as many damaged ranges as capacity allows, count how many there are; damage is no
+/// error of this call.
 ///
 /// Blocks: reads all of the store. Any thread. Errors: NO_MEMORY if batches that are held leave no memory for it;
 /// INVALID_ARGUMENT; CLOSED, FORKED. Since 0.1.

@@ -110,7 +110,7 @@ static void limits(thalweg_topic *topic) {
     record.value = (thalweg_bytes){NULL, 1};
     REFUSED(THALWEG_INVALID_ARGUMENT);
     record = record_of("value");
-    record.key = (thalweg_bytes){"k", (1 << 20) + 1};
+    record.key = (thalweg_bytes){"k", THALWEG_KEY_MAX + 1};
     REFUSED(THALWEG_TOO_LARGE);
     record = record_of("value");
     record.header_count = 1;
@@ -118,10 +118,10 @@ static void limits(thalweg_topic *topic) {
     thalweg_header header;
     memset(&header, 0, sizeof header);
     record.headers = &header;
-    record.header_count = 1025;
+    record.header_count = THALWEG_HEADERS_MAX + 1;
     REFUSED(THALWEG_TOO_LARGE);
     record.header_count = 1;
-    header.name = (thalweg_bytes){"n", 1025};
+    header.name = (thalweg_bytes){"n", THALWEG_HEADER_NAME_MAX + 1};
     REFUSED(THALWEG_TOO_LARGE);
     header.name = (thalweg_bytes){"\xff", 1};
     REFUSED(THALWEG_INVALID_ARGUMENT);
@@ -145,11 +145,12 @@ static void limits(thalweg_topic *topic) {
             thalweg_topic_append(topic, 0, (thalweg_record *)((char *)&record + 1), NULL, LONG, &appended, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_batch(topic, 0, NULL, 0, NULL, LONG, &appended, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_batch(topic, 0, NULL, 1, NULL, LONG, &appended, &error));
-    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_batch(topic, 0, &record, 65536, NULL, LONG, &appended, &error));
+    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_batch(topic, 0, &record, THALWEG_BATCH_RECORDS_MAX + 1, NULL, LONG,
+                                                          &appended, &error));
     ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_batch(topic, 0, &record, SIZE_MAX, NULL, LONG, &appended, &error));
     thalweg_append_options options;
     thalweg_append_options_init(&options, sizeof options);
-    options.flags = 4;
+    options.flags = 8;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append(topic, 0, &record, &options, LONG, &appended, &error));
     options.flags = 0;
     options.durability = 4;
@@ -199,14 +200,14 @@ static void targets(thalweg_engine *engine) {
     }
     OK(thalweg_topic_append_split(topic, NULL, 0, NULL, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_split(topic, records, 20, NULL, &error));
-    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_split(topic, records, 65536, results, &error));
+    ANSWERS(THALWEG_TOO_LARGE, thalweg_topic_append_split(topic, records, THALWEG_BATCH_RECORDS_MAX + 1, results, &error));
     OK(thalweg_topic_close(topic, &error));
 }
 
 /* The largest record, there and back. */
 static void large(thalweg_engine *engine) {
     thalweg_topic *topic = create_topic(engine, "large", 1);
-    size_t size = 16 << 20;
+    size_t size = THALWEG_RECORD_MAX;
     unsigned char *value = malloc(size);
     CHECK(value != NULL);
     for (size_t i = 0; i < size; i++) value[i] = (unsigned char)(i * 31 >> 3);
@@ -224,6 +225,59 @@ static void large(thalweg_engine *engine) {
     OK(thalweg_topic_close(topic, &error));
 }
 
+/* Batches of every size up to some hundreds, with and without headers: each record is what it was, in its place. */
+static void sizes_of_batches(thalweg_engine *engine) {
+    enum { MOST = 300 };
+    static char values[MOST][8];
+    static thalweg_record records[MOST];
+    thalweg_topic *topic = create_topic(engine, "sizes", 1);
+    thalweg_header header = {{"nth", 3}, {NULL, 0}};
+    for (size_t i = 0; i < MOST; i++) {
+        snprintf(values[i], sizeof values[i], "%zu", i);
+        records[i] = record_of(values[i]);
+        if (i % 3 == 1) records[i].key = records[i].value;
+        if (i % 5 == 2) records[i].value = (thalweg_bytes){NULL, 0};
+    }
+    const size_t sizes[] = {1, 2, 127, 128, 129, MOST};
+    for (size_t turn = 0; turn < 2 * sizeof sizes / sizeof *sizes; turn++) {
+        size_t size = sizes[turn / 2], with_header = turn % 2;
+        if (with_header) {
+            header.value = records[size - 1].key;
+            records[size - 1].headers = &header;
+            records[size - 1].header_count = 1;
+        }
+        thalweg_appended appended;
+        OK(thalweg_topic_append_batch(topic, 0, records, size, NULL, LONG, &appended, &error));
+        CHECK(appended.count == size);
+        thalweg_batch *batch;
+        thalweg_batch_view view;
+        OK(thalweg_topic_read(topic, 0, appended.base_offset, 1, LONG, &batch, &view, &error));
+        CHECK(view.count >= size);
+        for (size_t i = 0; i < size; i++) {
+            const thalweg_entry *entry = &view.entries[i];
+            CHECK(entry->offset == appended.base_offset + i);
+            CHECK(entry->flags == (i % 3 == 1 ? THALWEG_ENTRY_KEY : 0) + (i % 5 == 2 ? 0 : THALWEG_ENTRY_VALUE));
+            CHECK(i % 5 == 2 || value_is(&view, i, values[i]));
+            CHECK(i % 3 != 1 || (entry->key_size == strlen(values[i]) &&
+                                 memcmp(view.data + entry->key_position, values[i], entry->key_size) == 0));
+            CHECK(entry->header_count == (with_header && i == size - 1));
+        }
+        OK(thalweg_batch_release(batch, &error));
+        records[size - 1].headers = NULL;
+        records[size - 1].header_count = 0;
+    }
+    /* A record that is refused takes the whole batch with it, wherever it is. */
+    uint64_t next, then;
+    OK(thalweg_topic_next_offset(topic, 0, &next, &error));
+    records[200].reserved = 1;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append_batch(topic, 0, records, MOST, NULL, LONG, NULL, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT,
+            thalweg_topic_append_batch(topic, 0, records + 150, 100, NULL, LONG, NULL, &error));
+    OK(thalweg_topic_next_offset(topic, 0, &then, &error));
+    CHECK(then == next);
+    OK(thalweg_topic_close(topic, &error));
+}
+
 void test_appends(void) {
     thalweg_error_init(&error);
     thalweg_engine *engine = open_engine(new_directory());
@@ -233,6 +287,7 @@ void test_appends(void) {
     limits(topic);
     targets(engine);
     large(engine);
+    sizes_of_batches(engine);
     OK(thalweg_topic_close(topic, &error));
     OK(thalweg_engine_close(engine, &error));
 }

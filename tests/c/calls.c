@@ -113,11 +113,16 @@ thalweg_status topic_call(int nth, thalweg_topic *topic, thalweg_error *error) {
 
 thalweg_status queue_call(int nth, thalweg_completion_queue *queue, thalweg_error *error) {
     int32_t fd;
+    thalweg_error why;
     switch (nth) {
         case 0: return thalweg_completion_queue_wait(queue, completions, 4, 0, &count, error);
         case 1: return thalweg_completion_queue_poll(queue, completions, 4, &count, error);
         case 2: return thalweg_completion_queue_eventfd(queue, &fd, error);
         case 3: return thalweg_completion_queue_under_way(queue, &count, error);
+        case 4:
+            thalweg_error_init(&why);
+            completions[0].failure = 0;
+            return thalweg_completion_queue_failure(queue, completions, &why, error);
         default: return -1;
     }
 }

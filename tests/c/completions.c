@@ -1,4 +1,8 @@
 /* Appends that are not waited for. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/resource.h>
+
 #include "check.h"
 
 static thalweg_error error;
@@ -119,6 +123,62 @@ static void back_pressure(thalweg_engine *engine) {
     OK(thalweg_topic_close(topic, &error));
 }
 
+/* Takes the next completion as an event loop does: sleeps until the descriptor is readable. */
+static thalweg_completion next_completion(thalweg_completion_queue *queue) {
+    struct pollfd wait = {.events = POLLIN};
+    OK(thalweg_completion_queue_eventfd(queue, &wait.fd, &error));
+    CHECK(poll(&wait, 1, LONG) == 1);
+    thalweg_completion done;
+    size_t count;
+    OK(thalweg_completion_queue_poll(queue, &done, 1, &count, &error));
+    return done;
+}
+
+/* Where there is no room, a completion tells when to try again, so that nobody polls for that. */
+static void room_is_told(thalweg_engine *engine) {
+    thalweg_topic *topic = create_topic(engine, "fresh", 3);
+    thalweg_completion_queue *queue;
+    OK(thalweg_completion_queue_open(0, &queue, &error));
+    thalweg_append_options options;
+    thalweg_append_options_init(&options, sizeof options);
+    options.flags = THALWEG_APPEND_NOTIFY;
+    static char large[1 << 20];
+    thalweg_record small = record_of("value"), big = record_of("");
+    big.value = (thalweg_bytes){large, sizeof large};
+    uint64_t token = 0, durable = 0;
+    int refused = 0;
+    /* The first append of each partition has no segment yet, later ones soon have no memory. */
+    while (token < 300 || refused < 4) {
+        CHECK(token < 100000);
+        thalweg_status status = thalweg_topic_submit(topic, token % 3, token < 3 ? &small : &big, &options, queue, token,
+                                                     NULL, &error);
+        if (status == THALWEG_OK) {
+            token++;
+            continue;
+        }
+        ANSWERS(THALWEG_WOULD_BLOCK, status);
+        refused++;
+        for (;;) {
+            thalweg_completion done = next_completion(queue);
+            if (done.status == THALWEG_WOULD_BLOCK) {
+                CHECK(done.token == token && done.failure == 0 && done.count == 0);
+                break;
+            }
+            CHECK(done.status == THALWEG_OK);
+            durable++;
+        }
+    }
+    for (; durable < token; durable++) CHECK(next_completion(queue).status == THALWEG_OK);
+    size_t count;
+    OK(thalweg_completion_queue_under_way(queue, &count, &error));
+    CHECK(count == 0);
+    /* Where there is no queue, nobody can be told. */
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_submit(topic, 0, &small, &options, NULL, 0, NULL, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_append(topic, 0, &small, &options, LONG, NULL, &error));
+    OK(thalweg_completion_queue_close(queue, &error));
+    OK(thalweg_topic_close(topic, &error));
+}
+
 /* What was under way when the engine is closed is told. */
 static void closing(const char *path) {
     thalweg_engine *engine = open_engine(path);
@@ -145,6 +205,56 @@ static void closing(const char *path) {
     OK(thalweg_completion_queue_close(queue, &error));
 }
 
+/* A completion of what failed has its reason. */
+static void failures(const char *path) {
+    thalweg_engine *engine = open_engine(path);
+    thalweg_topic *topic = create_topic(engine, "failing", 1);
+    thalweg_completion_queue *queue, *other;
+    OK(thalweg_completion_queue_open(0, &queue, &error));
+    OK(thalweg_completion_queue_open(0, &other, &error));
+    static char value[128 << 10];
+    thalweg_record record = record_of("");
+    record.value = (thalweg_bytes){value, sizeof value};
+    OK(thalweg_topic_append(topic, 0, &record, NULL, LONG, NULL, &error));
+    /* From here on the system refuses to make files longer than they are, or to write there. */
+    struct rlimit before, small;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = before;
+    small.rlim_cur = 64 << 10;
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    thalweg_completion done;
+    thalweg_error why;
+    do {
+        OK(thalweg_topic_submit(topic, 0, &record, NULL, queue, 5, NULL, &error));
+        size_t count = 0;
+        OK(thalweg_completion_queue_wait(queue, &done, 1, LONG, &count, &error));
+        CHECK(count == 1 && done.token == 5);
+        thalweg_error_init(&why);
+        if (done.status == THALWEG_OK) {
+            CHECK(done.failure == 0);
+            ANSWERS(THALWEG_NOT_FOUND, thalweg_completion_queue_failure(queue, &done, &why, &error));
+        }
+    } while (done.status == THALWEG_OK);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(done.failure != 0 && done.os_error == EFBIG && done.base_offset == 0 && done.count == 0);
+    OK(thalweg_completion_queue_failure(queue, &done, &why, &error));
+    CHECK(why.status == done.status && why.os_error == EFBIG && why.size == sizeof why);
+    CHECK(strstr(why.message, "failing") && strstr(why.message, "File too large"));
+    /* As often as it is asked, and only of its own queue. */
+    OK(thalweg_completion_queue_failure(queue, &done, &why, &error));
+    ANSWERS(THALWEG_NOT_FOUND, thalweg_completion_queue_failure(other, &done, &why, &error));
+    why.size = 0;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_completion_queue_failure(queue, &done, &why, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_completion_queue_failure(queue, &done, NULL, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_completion_queue_failure(queue, NULL, &why, &error));
+    /* It is what the next append is refused for. */
+    ANSWERS(THALWEG_PARTITION_FAILED, thalweg_topic_submit(topic, 0, &record, NULL, queue, 6, NULL, &error));
+    OK(thalweg_completion_queue_close(other, &error));
+    OK(thalweg_completion_queue_close(queue, &error));
+    OK(thalweg_topic_close(topic, &error));
+    thalweg_engine_close(engine, NULL);
+}
+
 /* A time-out that is over at once. */
 static void timing_out(thalweg_topic *topic) {
     thalweg_record record = record_of("value");
@@ -166,7 +276,9 @@ void test_completions(void) {
     capacity(topic);
     timing_out(topic);
     back_pressure(engine);
+    room_is_told(engine);
     OK(thalweg_topic_close(topic, &error));
     OK(thalweg_engine_close(engine, &error));
     closing(new_directory());
+    failures(new_directory());
 }

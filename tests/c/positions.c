@@ -72,7 +72,7 @@ void test_positions(void) {
     positions[1].reserved = 0;
     positions[1].topic = NULL;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_commit_positions(consumer, positions, 2, &error));
-    positions[0].metadata.size = 4097;
+    positions[0].metadata.size = THALWEG_POSITION_METADATA_MAX + 1;
     ANSWERS(THALWEG_TOO_LARGE, thalweg_consumer_commit_positions(consumer, positions, 1, &error));
     ANSWERS(THALWEG_ALREADY_OPEN, thalweg_position_reset(engine, "billing", topic, 0, THALWEG_START_EARLIEST, 0, &error));
     thalweg_consumer *nameless = NULL;

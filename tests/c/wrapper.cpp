@@ -1,5 +1,8 @@
 // The C++ layer: what it owns it closes, what it answers is what C answers.
+#include <sys/resource.h>
+
 #include <cassert>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -40,9 +43,9 @@ static void appends_and_reads(thalweg::engine &engine) {
     const std::vector<thalweg::header> headers = {{"trace", "4bf9"}, thalweg::header("flag")};
     auto full = thalweg::record("two lamps").with_key("ann").with_timestamp(7).with_headers(headers);
     const auto options = thalweg::append_options().with_term(3).with_expected_offset(0);
-    CHECK(topic.append(full, 1, std::nullopt, &options)->base_offset == 0);
-    CHECK(thrown([&] { topic.append(full, 1, std::nullopt, &options); }) == THALWEG_OFFSET_MISMATCH);
-    CHECK(topic.append({thalweg::record("a"), thalweg::record(std::string_view("b\0c", 3))}, 1)->count == 2);
+    CHECK(topic.append(full, 1, &options).base_offset == 0);
+    CHECK(thrown([&] { topic.append(full, 1, &options); }) == THALWEG_OFFSET_MISMATCH);
+    CHECK(topic.append({thalweg::record("a"), thalweg::record(std::string_view("b\0c", 3))}, 1).count == 2);
     CHECK(topic.partition_of("ann") < 2 && topic.next_offset(1) == 3 && topic.partitions().size() == 2);
     CHECK(topic.describe().partitions == 2 && engine.topics().size() == 1);
 
@@ -50,14 +53,17 @@ static void appends_and_reads(thalweg::engine &engine) {
     CHECK(batch && batch->size() >= 1 && batch->partition() == 1 && std::string_view(batch->topic()) == "orders");
     const auto first = (*batch)[0];
     CHECK(first.key() == "ann" && first.value() == "two lamps" && first.timestamp() == 7 && first.header_count() == 2);
-    CHECK(batch->header(0, 0).first == "trace" && batch->header(0, 0).second == "4bf9");
-    CHECK(!batch->header(0, 1).second && batch->term(0) == 3 && batch->append_time(0) > 0);
+    CHECK(batch->header(0, 0).name == "trace" && batch->header(0, 0).value == "4bf9");
+    CHECK(!batch->header(0, 1).value && batch->term(0) == 3 && batch->append_time(0) > 0);
+    CHECK(first.headers().size() == 2 && first.headers()[0].name == "trace" && first.headers()[0].value == "4bf9");
+    CHECK(first.headers()[1].name == "flag" && !first.headers()[1].value);
     CHECK(thrown([&] { batch->header(0, 2); }) == THALWEG_NOT_FOUND);
     thalweg::batch shared = batch->share();
     batch.reset();
     CHECK(shared[0].value() == "two lamps");
     thalweg::batch moved = std::move(shared);
-    CHECK(!shared && moved[0].value() == "two lamps");
+    CHECK(!shared && shared.empty() && moved[0].value() == "two lamps");
+    CHECK(thalweg::batch(moved.share().release())[0].value() == "two lamps");
     moved = thalweg::batch();
     CHECK(!topic.read(1, 3) && thrown([&] { topic.read(1, 4); }) == THALWEG_OUT_OF_RANGE);
 
@@ -74,18 +80,128 @@ static void appends_and_reads(thalweg::engine &engine) {
     CHECK(topic.partitions()[1].log_start == 1);
 }
 
+// An append that is made and one that is not are told apart.
+static void time_outs(thalweg::engine &engine) {
+    const thalweg::milliseconds none(0);
+    auto topic = engine.create_topic("slow");
+    const std::vector<thalweg::record> records = {thalweg::record("a"), thalweg::record("b")};
+    const std::vector<thalweg::bytes> parts = {"c", "", "d"};
+    // The first append of a partition has to wait for its segment, and there is no time to.
+    CHECK(!topic.append_for(none, thalweg::record("x")) && topic.next_offset(0) == 0);
+    CHECK(topic.append_for(thalweg::milliseconds(60000), records)->count == 2);
+    const auto made = [&](auto append) {
+        for (;;) {
+            const std::uint64_t before = topic.next_offset(0);
+            try {
+                // The device may be faster than the clock.
+                if (append()) continue;
+            } catch (const thalweg::timed_out &error) {
+                return error.status() == THALWEG_TIMED_OUT && topic.next_offset(0) > before;
+            }
+            if (topic.next_offset(0) != before) return false;
+        }
+    };
+    CHECK(made([&] { return topic.append_for(none, thalweg::record("x"), 0).has_value(); }));
+    CHECK(made([&] { return topic.append_for(none, records, 0).has_value(); }));
+    CHECK(made([&] { return topic.append_parts_for(none, thalweg::record(), parts, 0).has_value(); }));
+    topic.append(thalweg::record("last"), 0);
+    // What is left until a moment that has passed is not without end.
+    CHECK(!topic.read(0, topic.next_offset(0), 1, thalweg::milliseconds(-5)));
+    CHECK(!topic.reader(0, thalweg::start::latest()).next(1, thalweg::milliseconds(-5)));
+    engine.delete_topic("slow");
+}
+
+static void parts_and_copies(thalweg::engine &engine) {
+    auto topic = engine.create_topic("parts", thalweg::topic_options(2));
+    thalweg::completion_queue queue;
+    topic.append(thalweg::record("warm"), 0);
+    CHECK(topic.append_parts(thalweg::record().with_key("k"), {"one", " ", "two"}, 0).base_offset == 1);
+    CHECK(topic.submit_parts(thalweg::record(), {"three", "four"}, queue, 7, 0)->base_offset == 2);
+    const thalweg::record array[] = {thalweg::record("five"), thalweg::record("six")};
+    CHECK(topic.submit(array, queue, 8, 0)->count == 2);
+    thalweg_completion done[2];
+    for (std::size_t count = 0; count < 2; count += queue.wait(done, 2)) continue;
+    const std::vector<std::string> expected = {"warm", "one two", "threefour", "five", "six"};
+    thalweg::record_copies copies;
+    std::vector<std::string> values;
+    for (std::uint64_t at = 0; topic.read_copy(0, at, copies); at = copies.next_offset())
+        for (const auto record : copies) values.emplace_back(record.value());
+    CHECK(values == expected && copies.next_offset() == 5);
+    // As many as have room.
+    thalweg::record_copies small(1 << 10, 2);
+    CHECK(topic.read_copy(0, 3, small) && small.size() == 2 && small[1].value() == "six" && !small.empty());
+    const auto batch = topic.read(0, 3);
+    CHECK(batch->size() == 2 && batch->copy(1, small) == 1 && (*small.begin()).value() == "six");
+    CHECK(small.size() == 1 && small.next_offset() == 5 && batch->copy(2, small) == 0 && small.empty());
+    thalweg::record_copies tiny(1, 1);
+    CHECK(thrown([&] { topic.read_copy(0, 1, tiny); }) == THALWEG_TOO_LARGE);
+    CHECK(thrown([&] { batch->copy(0, tiny); }) == THALWEG_TOO_LARGE);
+
+    const auto results = topic.append_split({thalweg::record("a").with_key("1"), thalweg::record("b").with_key("2"),
+                                             thalweg::record("c").with_key("3"), thalweg::record("d").with_key("4")});
+    CHECK(results.size() == 4);
+    for (std::size_t nth = 0; nth < results.size(); nth++) {
+        CHECK(results[nth].status == THALWEG_OK);
+        CHECK(results[nth].partition == topic.partition_of(std::to_string(nth + 1)));
+    }
+    CHECK(topic.append_split({}).empty());
+
+    const auto frames = topic.frames(0, 0, 5);
+    CHECK(frames.size() >= 4 && frames[0].kind == THALWEG_FRAME_DATA && frames[0].base_offset == 0);
+    CHECK(topic.damaged(0).empty() && engine.damaged().empty());
+    CHECK(thrown([&] { topic.damaged(9); }) == THALWEG_NOT_FOUND);
+    engine.delete_topic("parts");
+}
+
 static void completions(thalweg::engine &engine) {
     auto topic = engine.open_topic("orders");
     thalweg::completion_queue queue(16);
     thalweg_completion done[16];
     CHECK(queue.poll(done, 16) == 0 && queue.eventfd() >= 0);
     std::size_t submitted = 0, durable = 0;
+    const auto options = thalweg::append_options().with_notify();
+    const auto take = [&] {
+        const std::size_t taken = queue.wait(done, 16);
+        for (std::size_t nth = 0; nth < taken; nth++) durable += done[nth].status == THALWEG_OK;
+        return taken;
+    };
+    // The queue is full now and then: the next completion makes room.
     while (submitted < 100) {
-        if (topic.submit(thalweg::record("x"), queue, submitted, 0)) submitted++;
-        else durable += queue.wait(done, 16, thalweg::milliseconds(1));
+        if (topic.submit(thalweg::record("x"), queue, submitted, 0, &options)) submitted++;
+        else take();
     }
-    while (durable < submitted) durable += queue.wait(done, 16);
+    while (take() > 0) continue;
+    CHECK(durable == 100);
     CHECK(queue.under_way() == 0 && queue.wait(done, 16) == 0 && topic.next_offset(0) == 100);
+    // The first append of a partition finds no segment, and is told when there is one.
+    auto fresh = engine.create_topic("fresh");
+    CHECK(!fresh.submit(thalweg::record("x"), queue, 7, 0, &options) && queue.wait(done, 16) == 1);
+    CHECK(done[0].token == 7 && done[0].status == THALWEG_WOULD_BLOCK && !queue.failure(done[0]));
+    CHECK(fresh.submit(thalweg::record("x"), queue, 8, 0, &options) && queue.wait(done, 16) == 1);
+    CHECK(done[0].token == 8 && done[0].status == THALWEG_OK);
+    engine.delete_topic("fresh");
+}
+
+static void failures(const std::filesystem::path &place) {
+    thalweg::engine engine(place, small());
+    auto topic = engine.create_topic("failing");
+    const std::string value(128 << 10, 'x');
+    topic.append(thalweg::record(value));
+    rlimit before, limited;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    limited = before;
+    limited.rlim_cur = 64 << 10;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limited) == 0);
+    thalweg::completion_queue queue;
+    thalweg_completion done;
+    do {
+        CHECK(topic.submit(thalweg::record(value), queue, 1) && queue.wait(&done, 1) == 1);
+        CHECK(queue.failure(done).has_value() == (done.status != THALWEG_OK));
+    } while (done.status == THALWEG_OK);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    const thalweg::error why = *queue.failure(done);
+    CHECK(why.status() == done.status && why.os_error() == EFBIG);
+    CHECK(std::string_view(why.what()).find("failing") != std::string_view::npos);
 }
 
 static void consumers(thalweg::engine &engine) {
@@ -109,9 +225,26 @@ static void consumers(thalweg::engine &engine) {
         thalweg_position position{};
         position.topic = topic.get();
         position.offset = 50;
+        position.metadata = thalweg::bytes("half");
         consumer.commit({position});
         consumer.unsubscribe(topic);
+        CHECK(thrown([&] { engine.reset_position("billing", topic, thalweg::start::earliest()); }) ==
+              THALWEG_ALREADY_OPEN);
     }
+    // Named positions, of which no consumer is open.
+    CHECK(engine.positions().size() == 3 && engine.positions("billing").size() == 3 && engine.positions("x").empty());
+    const auto named = engine.positions("billing")[0];
+    CHECK(named.offset == 50 && named.lag == 50 && named.metadata_size == 4);
+    CHECK(std::string_view(named.consumer) == "billing" && std::string_view(named.topic) == "orders");
+    CHECK(engine.position_metadata("billing", "orders", 0) == "half");
+    CHECK(!engine.position_metadata("nobody", "orders", 0));
+    engine.reset_position("audit", topic, thalweg::start::latest());
+    CHECK(engine.positions("audit").size() == 3 && engine.positions("audit")[0].lag == 0);
+    engine.reset_position("audit", topic, thalweg::start::offset(7), 0);
+    CHECK(engine.positions("audit")[0].offset == 7 && engine.positions("audit")[1].lag == 0);
+    engine.delete_positions("audit", topic);
+    CHECK(engine.positions("audit").empty());
+    CHECK(thrown([&] { engine.delete_positions("audit"); }) == THALWEG_NOT_FOUND);
     auto consumer = engine.consumer(thalweg::consumer_options("billing"));
     consumer.assign(topic, 0);
     CHECK((*consumer.wait(1))[0].offset() == 50);
@@ -122,7 +255,7 @@ static void the_rest(thalweg::engine &engine) {
     auto values = engine.key_values(topic);
     CHECK(!values.get_value("vote"));
     values.put("vote", "node-2");
-    values.write({{thalweg::detail::bytes("term"), thalweg::detail::bytes("7")}});
+    values.write({{thalweg::bytes("term"), thalweg::bytes("7")}, {thalweg::bytes("x"), thalweg::bytes(std::nullopt)}});
     CHECK(*values.get_value("vote") == "node-2" && values.list().size() == 2);
     values.erase("vote");
     CHECK(!values.get_value("vote") && (*values.list("t").begin()).value() == "7");
@@ -130,6 +263,7 @@ static void the_rest(thalweg::engine &engine) {
     CHECK(events.poll() && events.eventfd() >= 0 && events.dropped() == 0);
     while (events.poll()) continue;
     CHECK(engine.info().shards == 1 && engine.metrics().appends > 100);
+    CHECK(engine.info_text().find("runtime: ") != std::string::npos && engine.info_text().back() != 0);
     CHECK(engine.metrics_json().front() == '{' && engine.metrics_json().back() == '}');
     CHECK(engine.metrics_prometheus().find("thalweg_") != std::string::npos);
     CHECK(engine.repair_positions().lost == 0 && engine.repair_key_values().lost == 0);
@@ -139,13 +273,26 @@ static void the_rest(thalweg::engine &engine) {
     CHECK(thrown([&] { topic.describe(); }) == THALWEG_DELETED);
 }
 
+static void names() {
+    CHECK(std::string_view(thalweg::status_name(THALWEG_CORRUPT)) == "CORRUPT");
+    CHECK(std::string_view(thalweg::status_text(THALWEG_CLOSED)) == "it is closed");
+    CHECK(thalweg::version_number() == THALWEG_VERSION_MAJOR * 1000000 + THALWEG_VERSION_MINOR * 1000 +
+                                           THALWEG_VERSION_PATCH);
+    CHECK(std::string_view(thalweg::build_info()).find(thalweg::version()) != std::string_view::npos);
+    // Kafka's own example.
+    CHECK(thalweg::murmur2("21") == -973932308);
+}
+
 int main() {
+    names();
     char place[] = "/tmp/thalweg-cpp-XXXXXX";
     CHECK(mkdtemp(place) != nullptr);
     {
         thalweg::engine engine(place, small());
         CHECK(thrown([&] { thalweg::engine second(place, small()); }) == THALWEG_ALREADY_OPEN);
         appends_and_reads(engine);
+        time_outs(engine);
+        parts_and_copies(engine);
         completions(engine);
         consumers(engine);
         the_rest(engine);
@@ -156,6 +303,7 @@ int main() {
     // Whoever does not close is closed.
     { thalweg::engine engine(place, small()); }
     thalweg::engine(place, small()).close();
+    failures(std::filesystem::path(place) / "failing");
     std::filesystem::remove_all(place);
     std::puts("1 passed, 0 failed, 0 skipped");
 }

@@ -97,7 +97,7 @@ fn snapshot() -> String {
     for (name, value) in numbers(&header) {
         writeln!(text, "  {name} {value}").expect("a string takes it");
     }
-    text += "\nStructs (x86-64 and aarch64)\n";
+    text += "\nStructs (machines with 64 bits)\n";
     for (name, fields) in &structs {
         writeln!(text, "  {name}: {}", layouts[name]).expect("a string takes it");
         for field in fields {

@@ -8,6 +8,7 @@ const SOURCES: &[&str] = &[
     "status",
     "error",
     "version",
+    "limits",
     "text",
     "engine",
     "damage",
@@ -94,33 +95,126 @@ fn comments_are_for_readers_of_c() {
     assert!(!header.contains(" bool ") && !header.contains("enum"), "integers only");
 }
 
-/// Each call with its comment.
-fn calls(header: &str) -> Vec<(String, String)> {
+/// A call of the header.
+struct Call {
+    name: String,
+    comment: String,
+    /// What stands before the name.
+    answer: String,
+    /// Each with its type.
+    arguments: Vec<(String, String)>,
+}
+
+fn calls(header: &str) -> Vec<Call> {
     let mut calls = Vec::new();
     for piece in header.split("/**").skip(1) {
         let Some((comment, rest)) = piece.split_once("*/") else { continue };
         let declaration = rest.split(';').next().unwrap_or_default();
-        if let Some(name) = declaration.split('(').next().and_then(|head| head.split([' ', '*']).next_back())
-            && declaration.contains('(')
-            && name.starts_with("thalweg_")
-        {
-            let comment = comment.replace("\n *", " ").split_whitespace().collect::<Vec<_>>().join(" ");
-            calls.push((name.to_owned(), comment));
+        let Some((head, tail)) = declaration.split_once('(') else { continue };
+        let (answer, name) = head.trim().split_at(head.trim().rfind([' ', '*']).map_or(0, |at| at + 1));
+        if !name.starts_with("thalweg_") {
+            continue;
         }
+        let arguments = tail.trim_end_matches(')').split(',').map(str::trim).filter(|argument| *argument != "void");
+        let split = |argument: &str| {
+            let (kind, name) = argument.split_at(argument.rfind([' ', '*']).map_or(0, |at| at + 1));
+            (kind.trim().to_owned(), name.to_owned())
+        };
+        calls.push(Call {
+            name: name.to_owned(),
+            comment: one_line(comment),
+            answer: answer.trim().to_owned(),
+            arguments: arguments.map(split).collect(),
+        });
     }
     calls
 }
 
+fn one_line(comment: &str) -> String {
+    comment.replace("\n *", " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn every_call_says_whether_it_blocks_on_which_threads_since_when_and_what_it_answers() {
-    let header = generate();
-    let calls = calls(&header);
+    let calls = calls(&generate());
     assert!(calls.len() > 70, "{} calls", calls.len());
-    for (name, comment) in calls {
+    for Call { name, comment, answer, .. } in calls {
         assert!(comment.contains("Does not block") || comment.contains("Blocks"), "{name}: whether it blocks");
         assert!(comment.contains("Any thread") || comment.contains("One thread at a time"), "{name}: threads");
         assert!(comment.contains("Since 0."), "{name}: since when");
-        let fails = header.contains(&format!("\nthalweg_status {name}("));
-        assert_eq!(fails, comment.contains("Errors:"), "{name}: errors");
+        assert_eq!(answer == "thalweg_status", comment.contains("Errors:"), "{name}: errors");
     }
+}
+
+/// What a call says, with what the calls say that it refers to.
+fn said<'a>(calls: &'a [Call], name: &str, seen: &mut Vec<&'a str>) -> String {
+    let call = calls.iter().find(|call| call.name == name).unwrap_or_else(|| panic!("{name} is no call"));
+    if seen.contains(&call.name.as_str()) {
+        return String::new();
+    }
+    seen.push(&call.name);
+    let mut said = call.comment.clone();
+    for before in ["As ", "as ", "as for ", "those of "] {
+        for (_, rest) in call
+            .comment
+            .match_indices(&format!("{before}thalweg_"))
+            .map(|(at, found)| (at, &call.comment[at + found.len()..]))
+        {
+            let end = rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            said += " ";
+            said += &self::said(calls, &format!("thalweg_{}", &rest[..end]), seen);
+        }
+    }
+    said
+}
+
+fn says(text: &str, word: &str) -> bool {
+    text.split(|c: char| c != '_' && !c.is_ascii_alphanumeric()).any(|said| said == word)
+}
+
+#[test]
+fn every_call_says_what_its_arguments_are_and_who_owns_what_it_gives() {
+    let calls = calls(&generate());
+    let mut missing = Vec::new();
+    for call in &calls {
+        let said = said(&calls, &call.name, &mut Vec::new());
+        for (nth, (kind, argument)) in call.arguments.iter().enumerate() {
+            let own = nth == 0 && (kind.ends_with("*") || kind == "thalweg_status");
+            // How large something is belongs to it.
+            let of = argument.strip_suffix("_size").unwrap_or(argument);
+            if !own && argument != "error" && !says(&said, argument) && !says(&said, of) {
+                missing.push(format!("{}: {argument}", call.name));
+            }
+            if let Some(made) = kind.strip_suffix("**") {
+                let made = made.trim_start_matches("struct ").trim();
+                let told =
+                    ["close", "release"].iter().any(|end| said.contains(&format!("yours to {end} with {made}_{end}")));
+                assert!(told, "{}: who closes {argument}", call.name);
+            }
+        }
+        if call.answer.ends_with('*') {
+            assert!(call.comment.contains("Static"), "{}: who owns what it answers", call.name);
+        }
+        if call.name.ends_with("_close") || call.name.ends_with("_release") {
+            assert!(call.comment.contains("NULL is allowed"), "{}: whether NULL is allowed", call.name);
+        }
+    }
+    assert!(missing.is_empty(), "nothing is said of {missing:#?}");
+}
+
+#[test]
+fn every_handle_says_how_it_is_closed() {
+    let header = generate();
+    let calls = calls(&header);
+    let mut handles = 0;
+    for (at, _) in header.match_indices("\ntypedef struct thalweg_") {
+        let line = header[at + 1..].lines().next().unwrap_or_default();
+        let Some(name) = line.strip_suffix(';').and_then(|line| line.split(' ').nth(2)) else { continue };
+        let comment = one_line(header[..at].rsplit("/**").next().unwrap_or_default());
+        let end = calls.iter().find(|call| [format!("{name}_close"), format!("{name}_release")].contains(&call.name));
+        let end = &end.unwrap_or_else(|| panic!("nothing closes {name}")).name;
+        assert!(comment.contains(&format!("it with {end}.")), "{name}: {comment}");
+        handles += 1;
+    }
+    assert_eq!(handles, 8);
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::budget::{Budget, Charge, Ledger, Share, Usage};
 use super::memory::{MemorySource, Raw};
 use crate::limits::{BLOCK_MAX, BLOCK_MIN, SECTOR};
-use crate::sync::{Arc, AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, WaitQueue};
+use crate::sync::{Arc, AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering, WaitQueue, Waiter};
 
 /// Classes of sizes: powers of four from the smallest block to the largest.
 const CLASSES: usize = ((BLOCK_MAX / BLOCK_MIN).ilog2() as usize).div_ceil(2) + 1;
@@ -132,6 +132,11 @@ impl Pool {
     /// Blocks until memory has been released since `since`, or until `deadline`; whether it has.
     pub(crate) fn wait_for_memory(&self, since: u64, deadline: Option<Instant>) -> bool {
         self.room.wait(since + 1, deadline, || self.released() > since)
+    }
+
+    /// Has a waiter woken when memory has been released since `since`. `true`: it has already, and nobody is woken.
+    pub(crate) fn tell_of_memory(&self, since: u64, waiter: Waiter) -> bool {
+        self.room.tell(since + 1, waiter, || self.released() > since)
     }
 
     /// Makes waiters for memory look again, for a reason of the caller's.

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
 use crate::limits::SECTOR;
 use crate::manifest::{MetaDone, MetaOrder};
-use crate::partition::Seat;
+use crate::partition::{Patience, Seat};
 use crate::producer::{AppendOptions, Ticket, submit};
 use crate::reader::{Cursor, Source};
 use crate::sync::{Arc, Mutex};
@@ -128,7 +128,7 @@ impl Log {
                 Arc::clone(topic.seat(0)?)
             }
         };
-        submit(&seat, records, AppendOptions::default(), &*self.common.environment)
+        submit(&seat, records, AppendOptions::default(), Patience::Until(None), &*self.common.environment)
     }
 
     /// Puts these batches in the place of everything that was appended. The caller sees to it that nothing is
@@ -143,7 +143,13 @@ impl Log {
         let seat = Arc::clone(new.seat(0)?);
         let mut last = None;
         for records in batches {
-            last = Some(submit(&seat, &records, AppendOptions::default(), &*self.common.environment)?);
+            last = Some(submit(
+                &seat,
+                &records,
+                AppendOptions::default(),
+                Patience::Until(None),
+                &*self.common.environment,
+            )?);
         }
         // Acknowledged in order: the last one stands for all.
         if let Some(ticket) = last {

@@ -4,7 +4,7 @@ use std::sync::{Arc as StdArc, Weak};
 use std::time::Instant;
 
 use super::Partition;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering, Swap, WaitQueue};
+use crate::sync::{Arc, AtomicU64, Mutex, Notify, Ordering, Swap, WaitQueue, Waiter};
 
 /// Cuts that are told apart. Beyond them the oldest ones count as one.
 const CUTS_MAX: usize = 64;
@@ -58,6 +58,13 @@ impl Seat {
     /// whether it has.
     pub(crate) fn wait_truncated(&self, before: u64, deadline: Option<Instant>) -> bool {
         self.waiters.wait(before + 1, deadline, || self.truncations() > before)
+    }
+
+    /// Has somebody told when a truncation has come to an end that was not over when `before` was told. `true`: one has
+    /// already, and nobody is told.
+    pub(crate) fn tell_truncated(&self, before: u64, who: &std::sync::Arc<dyn Notify>) -> bool {
+        let waiter = Waiter::Entry(std::sync::Arc::clone(who), 0);
+        self.waiters.tell(before + 1, waiter, || self.truncations() > before)
     }
 
     /// A truncation has come to an end: appends that it held up go on.

@@ -15,6 +15,7 @@ pub(crate) fn submit(
     seat: &Seat,
     records: &[Record<'_>],
     options: AppendOptions,
+    patience: Patience<'_>,
     environment: &dyn Environment,
 ) -> Result<Ticket> {
     let mut plan = Plan::new(records)?;
@@ -24,7 +25,6 @@ pub(crate) fn submit(
     if let Some(offset) = options.expected_offset {
         plan = plan.at(offset);
     }
-    let patience = options.patience();
     let (partition, at) = loop {
         let before = seat.truncations();
         let partition = seat.current();
@@ -33,6 +33,7 @@ pub(crate) fn submit(
                 let waited = match patience {
                     Patience::None => false,
                     Patience::Until(deadline) => seat.wait_truncated(before, deadline),
+                    Patience::Told(who) => seat.tell_truncated(before, who),
                 };
                 if !waited {
                     return Err(Error::new(ErrorKind::WouldBlock, error.message()));

@@ -30,6 +30,7 @@ pub struct AppendOptions {
     pub(crate) durability: Option<Durability>,
     pub(crate) wait_for_memory: bool,
     pub(crate) memory_timeout: Option<Duration>,
+    pub(crate) notify: bool,
     pub(crate) expected_offset: Option<u64>,
     pub(crate) term: Option<u64>,
 }
@@ -40,6 +41,7 @@ impl Default for AppendOptions {
             durability: None,
             wait_for_memory: true,
             memory_timeout: None,
+            notify: false,
             expected_offset: None,
             term: None,
         }
@@ -69,7 +71,19 @@ impl AppendOptions {
         self
     }
 
-    pub(crate) fn patience(&self) -> Patience {
+    /// As [`wait_for_memory`](AppendOptions::wait_for_memory) off, and whoever was refused hears when to try again: an
+    /// append by [`Topic::submit_to`] that answered [`WouldBlock`](crate::ErrorKind::WouldBlock) for want of room has a
+    /// completion under its token, with that error, once another try may succeed. So that an event loop need not poll.
+    /// None comes where the completion queue itself was full: there, the next completion makes room.
+    ///
+    /// [`Topic::submit_to`]: crate::Topic::submit_to
+    pub fn notify(mut self) -> AppendOptions {
+        self.wait_for_memory = false;
+        self.notify = true;
+        self
+    }
+
+    pub(crate) fn patience(&self) -> Patience<'static> {
         match (self.wait_for_memory, self.memory_timeout) {
             (false, _) => Patience::None,
             (true, None) => Patience::Until(None),

@@ -160,7 +160,8 @@ impl Shard {
                  fault and open the store again",
                 error.message()
             ),
-        );
+        )
+        .caused_by(error);
         w.failed = Some(failed.clone());
         w.tail.fail(failed.clone());
         let partition = w.tail.partition();

@@ -613,6 +613,7 @@ fn a_failed_write_is_told_with_its_file_and_then_its_partition() {
     let failed: Vec<_> = rest.iter().filter(|kind| !matches!(kind, EventKind::IoError { .. })).collect();
     let [EventKind::PartitionFailed { topic, partition: 2, error, .. }] = &failed[..] else { panic!("{told:?}") };
     assert_eq!((topic.as_str(), error.kind()), ("orders", ErrorKind::PartitionFailed));
+    assert_eq!(error.os_code(), Some(libc::EIO), "{error}");
 }
 
 #[test]

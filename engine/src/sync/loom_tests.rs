@@ -3,7 +3,7 @@
 use loom::thread;
 
 use super::model::{model, needs};
-use super::{AppendLock, Arc, AtomicU64, Ordering, WaitQueue};
+use super::{AppendLock, Arc, AtomicU64, Notify, Ordering, WaitQueue, Waiter};
 
 fn lock_excludes() {
     let lock = Arc::new(AppendLock::new(0));
@@ -73,6 +73,37 @@ needs!(loom_the_waiter_must_look_again: no_wake_is_lost without WaiterRechecks, 
 needs!(loom_the_waiter_must_fence: no_wake_is_lost without WaiterFences, 3);
 
 needs!(loom_the_waker_must_fence: no_wake_is_lost without WakerFences, 3);
+
+struct Told(AtomicU64);
+
+impl Notify for Told {
+    fn notify(&self, _token: u64) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn who_does_not_find_it_is_told_once() {
+    let counter = Counter::new();
+    let told = std::sync::Arc::new(Told(AtomicU64::new(0)));
+    let asks = {
+        let (counter, waiter) = (Arc::clone(&counter), Waiter::Entry(told.clone(), 0));
+        thread::spawn(move || counter.waiters.tell(1, waiter, || counter.value.load(Ordering::Acquire) >= 1))
+    };
+    counter.advance(1);
+    let found = asks.join().expect("no thread panics");
+    assert_eq!(u64::from(found) + told.0.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn loom_who_does_not_find_it_is_told_once() {
+    model(3, who_does_not_find_it_is_told_once);
+}
+
+needs!(loom_who_is_told_must_look_again: who_does_not_find_it_is_told_once without WaiterRechecks, 3);
+
+needs!(loom_who_is_told_must_fence: who_does_not_find_it_is_told_once without WaiterFences, 3);
+
+needs!(loom_who_tells_must_fence: who_does_not_find_it_is_told_once without WakerFences, 3);
 
 #[test]
 fn loom_waiters_of_two_targets_are_woken_by_two_advances() {

@@ -90,6 +90,20 @@ fn a_cancelled_waiter_is_not_woken() {
 }
 
 #[test]
+fn who_is_told_is_told_once_unless_it_is_reached_already() {
+    let queue = WaitQueue::new();
+    let counts = Arc::new(Counts::default());
+    let tokens = || counts.tokens.lock().expect("no test panics inside").clone();
+    assert!(queue.tell(5, Waiter::Entry(counts.clone(), 1), || true));
+    assert!(!queue.tell(5, Waiter::Entry(counts.clone(), 2), || false));
+    queue.wake(4);
+    assert_eq!(tokens(), []);
+    queue.wake(5);
+    queue.wake(6);
+    assert_eq!((tokens(), queue.len()), (vec![2], 0));
+}
+
+#[test]
 fn waiting_ends_at_the_deadline() {
     let queue = WaitQueue::new();
     let start = Instant::now();

@@ -179,6 +179,14 @@ impl WaitQueue {
         true
     }
 
+    /// Has a waiter woken that does not sleep here. `true`: `reached` holds, and it is not woken. `reached` must become
+    /// true no later than the number gets to `target`.
+    pub(crate) fn tell(&self, target: u64, waiter: Waiter, reached: impl Fn() -> bool) -> bool {
+        let key = self.register(target, waiter);
+        // Who cannot take it back any more is told.
+        held(Guard::WaiterRechecks) && reached() && self.cancel(key)
+    }
+
     /// Registrations at this moment.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

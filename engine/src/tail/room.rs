@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Tail;
 use crate::error::{Error, Result};
-use crate::sync::Ordering;
+use crate::sync::{Notify, Ordering, Waiter};
 
 /// Why nothing was claimed. The number in the first three is what [`Tail::wait_room`] needs to miss nothing that
 /// happened since.
@@ -44,6 +44,19 @@ impl Tail {
                 }
             }
             Refusal::Full(error) | Refusal::Failed(error) => Err(error.clone()),
+        }
+    }
+
+    /// Has somebody told, once, when what refused an append may have changed. `true`: it has already, and nobody is
+    /// told. The caller has announced the tail before.
+    pub(crate) fn tell_of_room(&self, refusal: &Refusal, who: &std::sync::Arc<dyn Notify>) -> bool {
+        let waiter = Waiter::Entry(std::sync::Arc::clone(who), 0);
+        match refusal {
+            Refusal::Memory(since) => self.pool.tell_of_memory(*since, waiter),
+            Refusal::Segment(since) | Refusal::Slots(since) => {
+                self.room.tell(since + 1, waiter, || self.events() > *since)
+            }
+            Refusal::Full(_) | Refusal::Failed(_) => true,
         }
     }
 

@@ -7,11 +7,14 @@ use super::describe::TopicDescription;
 use super::dump::FrameInfo;
 use super::options::check_partitions;
 use super::state::TopicState;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
-use crate::producer::{AppendOptions, Appended, CompletionQueue, Part, Target, Ticket, partition_of, split, submit};
+use crate::partition::{Patience, Seat};
+use crate::producer::{
+    AppendOptions, Appended, CompletionQueue, Part, Place, Target, Ticket, Vacancy, partition_of, split, submit,
+};
 use crate::reader::{Batch, Cursor, Reader, Source, Start};
-use crate::sync::Arc;
+use crate::sync::{Arc, Notify};
 
 /// A topic: a named set of partitions to append to and to read from.
 ///
@@ -117,13 +120,33 @@ impl Topic {
     /// As [`append_batch`](Topic::append_batch). [`WouldBlock`](crate::ErrorKind::WouldBlock) if
     /// [`wait_for_memory`](AppendOptions::wait_for_memory) is off and there is no room; nothing was appended then.
     pub fn submit(&self, target: Target<'_>, records: &[Record<'_>], options: AppendOptions) -> Result<Ticket> {
+        if options.notify {
+            let message = "the option notify is for appends that report to a completion queue";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        self.submit_at(self.seat(target)?, records, options, options.patience())
+    }
+
+    #[inline(always)]
+    fn seat(&self, target: Target<'_>) -> Result<&Seat> {
         self.state.check_change()?;
         let index = match target {
             Target::Partition(index) => index,
             Target::Key(key) => self.partition_of(key),
             Target::RoundRobin => self.state.turns.next(self.state.partitions()),
         };
-        submit(self.state.seat(index)?, records, options, &*self.state.common.environment)
+        self.state.seat(index).map(Arc::as_ref)
+    }
+
+    #[inline(always)]
+    fn submit_at(
+        &self,
+        seat: &Seat,
+        records: &[Record<'_>],
+        options: AppendOptions,
+        patience: Patience<'_>,
+    ) -> Result<Ticket> {
+        submit(seat, records, options, patience, &*self.state.common.environment)
     }
 
     /// As [`submit`](Topic::submit), but the acknowledgement arrives in a completion queue, under `token`. Returns
@@ -131,7 +154,7 @@ impl Topic {
     ///
     /// # Errors
     /// As [`submit`](Topic::submit), and [`WouldBlock`](crate::ErrorKind::WouldBlock) if the queue is full. After an
-    /// error nothing arrives in the queue.
+    /// error nothing arrives in the queue, but for what [`AppendOptions::notify`] asks for.
     pub fn submit_to(
         &self,
         queue: &CompletionQueue,
@@ -141,10 +164,32 @@ impl Topic {
         options: AppendOptions,
     ) -> Result<Appended> {
         let place = queue.reserve(token)?;
-        let ticket = self.submit(target, records, options)?;
+        let seat = self.seat(target)?;
+        let (ticket, place) = match self.submit_at(seat, records, options, options.patience()) {
+            Err(refused) if options.notify && refused.kind() == ErrorKind::WouldBlock => {
+                self.submit_or_tell(seat, records, options, place)?
+            }
+            submitted => (submitted?, place),
+        };
         let appended = ticket.appended();
         ticket.report_to(place);
         Ok(appended)
+    }
+
+    /// Once more, after there was no room: whoever asked is told in its queue when there may be.
+    #[cold]
+    fn submit_or_tell(
+        &self,
+        seat: &Seat,
+        records: &[Record<'_>],
+        options: AppendOptions,
+        place: Place,
+    ) -> Result<(Ticket, Place)> {
+        let vacancy = std::sync::Arc::new(Vacancy::new(place));
+        let told: std::sync::Arc<dyn Notify> = vacancy.clone();
+        let ticket = self.submit_at(seat, records, options, Patience::Told(&told))?;
+        let place = vacancy.take().expect("who is told is not appended");
+        Ok((ticket, place))
     }
 
     /// The offset that the next append to a partition gets. Beyond the high watermark while appends are under way, and

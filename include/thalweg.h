@@ -2298,7 +2298,8 @@ thalweg_status thalweg_consumer_commit(struct thalweg_consumer *consumer,
  * Where the consumer reads on does not change.
  *
  * Blocks: waits for the device. One thread at a time. Errors: as thalweg_consumer_commit; NOT_FOUND for a partition that
- * its topic does not have; DELETED. Since 0.1.
+ * its topic does not have; OUT_OF_RANGE for an offset above the high watermark, to which no reader can have come; DELETED.
+ * Since 0.1.
  */
 thalweg_status thalweg_consumer_commit_positions(struct thalweg_consumer *consumer,
                                                  const struct thalweg_position *positions,

@@ -312,6 +312,17 @@ impl Partition {
         Err(Error::new(ErrorKind::OutOfRange, message))
     }
 
+    /// Refuses an offset that no reader can have come to.
+    pub(crate) fn check_reached(&self, offset: u64) -> Result<()> {
+        if offset <= self.watermark().high() {
+            return Ok(());
+        }
+        match self.check_readable(offset) {
+            Err(error) if error.kind() == ErrorKind::OutOfRange => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The error of a read of `offsets`. Where a file or the device did not give them, it names them.
     pub(crate) fn unreadable(&self, error: Error, offsets: Range<u64>) -> Error {
         if let Some(ended) = self.ended() {

@@ -208,15 +208,12 @@ impl Partition {
                 Ok(appended) => return Ok(appended),
                 Err(refusal) => refusal,
             };
-            let waited = match &refusal {
-                Refusal::Full(error) | Refusal::Failed(error) => return Err(error.clone().context(self)),
-                _ => match patience {
-                    Patience::None => false,
-                    Patience::Until(deadline) => {
-                        self.tail.wait_room(&refusal, deadline).map_err(|error| error.context(self))?
-                    }
-                },
+            let waited = match (&refusal, patience) {
+                (Refusal::Failed(_) | Refusal::NoMemory(_), _) => self.tail.wait_room(&refusal, None),
+                (_, Patience::None) => Ok(false),
+                (_, Patience::Until(deadline)) => self.tail.wait_room(&refusal, deadline),
             };
+            let waited = waited.map_err(|error| error.context(self))?;
             if !waited {
                 return Err(self.would_block(&refusal));
             }
@@ -236,6 +233,7 @@ impl Partition {
         let why = match refusal {
             Refusal::Memory(_) => "the appenders' memory is used up until the device has taken some",
             Refusal::Segment(_) => "its next segment is being prepared",
+            Refusal::Full(_, error) => return error.clone().context(self),
             _ => "too many large appends are under way",
         };
         Error::new(ErrorKind::WouldBlock, format!("{self}: {why}"))

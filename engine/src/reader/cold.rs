@@ -4,7 +4,7 @@ use super::bounds::extent_at;
 use super::check::{self, Damage, Landmark};
 use super::extent::{Extent, Look};
 use super::lender::{Cursor, Found, Lender, Mark, Step, full};
-use crate::buffer::{Block, Share};
+use crate::buffer::{Block, Share, Shortage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{FrameError, Place};
 use crate::gate::closed;
@@ -102,31 +102,31 @@ impl Lender {
             let damage = partition.damage(cursor.offset, segment.published().offset.max(cursor.offset + 1));
             return Err(Error::corrupt(damage, format_args!("no frame can be found at byte {position}")));
         };
-        if let Some(extent) = self.load(partition, segment, start, end) {
+        if let Ok(extent) = self.load(partition, segment, start, end) {
             return Ok(Found::There(extent));
         }
         // Nothing is left but what is never lent: enough to copy a little out of.
-        let block = take(self, Share::Reserve, segment, start, end.position).ok_or_else(|| full(partition))?;
+        let block = take(self, Share::Reserve, segment, start, end.position).map_err(|why| full(partition, why))?;
         let extent = Arc::new(Extent::loading(block, end));
         cursor.private = Some(Arc::clone(&extent));
         request(partition, segment, &extent);
         Ok(Found::There(extent))
     }
 
-    /// Has an extent read into the cache, unless it is there or on its way. `None`: there is no memory for it.
+    /// Has an extent read into the cache, unless it is there or on its way.
     pub(super) fn load(
         &self,
         partition: &Partition,
         segment: &Arc<Segment>,
         start: u64,
         end: Prefix,
-    ) -> Option<Arc<Extent>> {
+    ) -> core::result::Result<Arc<Extent>, Shortage> {
         let block = take(self, Share::Cache, segment, start, end.position)?;
         let (extent, new) = self.cache.insert(Arc::new(Extent::loading(block, end)));
         if new {
             request(partition, segment, &extent);
         }
-        Some(extent)
+        Ok(extent)
     }
 
     /// Checks what the device gave. Damage is believed only if the index that led here is.
@@ -176,7 +176,7 @@ impl Lender {
             }
             let Ok(Found::There(index)) = self.index(partition, &segment) else { return };
             let Some((start, end)) = extent_of(&segment, &index, position, limit) else { return };
-            if self.load(partition, &segment, start, end).is_none() {
+            if self.load(partition, &segment, start, end).is_err() {
                 return;
             }
             position = end.position;
@@ -184,7 +184,13 @@ impl Lender {
     }
 }
 
-pub(super) fn take(lender: &Lender, share: Share, segment: &Segment, start: u64, end: u64) -> Option<Arc<Block>> {
+pub(super) fn take(
+    lender: &Lender,
+    share: Share,
+    segment: &Segment,
+    start: u64,
+    end: u64,
+) -> core::result::Result<Arc<Block>, Shortage> {
     let size = (end - start).next_multiple_of(SECTOR) as usize;
     Block::take(&lender.pool, share, segment.generation, start, size)
 }

@@ -139,7 +139,7 @@ impl Lender {
 
     fn load_footer(&self, partition: &Partition, segment: &Arc<Segment>, end: u64, size: usize) -> Result<Arc<Extent>> {
         self.load(partition, segment, end, Prefix { position: end + size as u64, offset: u64::MAX })
-            .ok_or_else(|| full(partition))
+            .map_err(|why| full(partition, why))
     }
 
     fn read_footer(
@@ -217,7 +217,7 @@ impl Lender {
         let closed = || partition.unreadable(Error::new(ErrorKind::Io, what()), whole(partition, segment));
         let file = segment.file().ok_or_else(closed)?;
         let take = |share| Block::take(&self.pool, share, segment.generation, 0, BLOCK_MAX);
-        let block = take(Share::Cache).or_else(|| take(Share::Reserve)).ok_or_else(|| full(partition))?;
+        let block = take(Share::Cache).or_else(|_| take(Share::Reserve)).map_err(|why| full(partition, why))?;
         // SAFETY: the block was just taken, and nobody else knows it.
         let memory = unsafe { block.bytes_mut(0, BLOCK_MAX) };
         let (entries, newest) = rebuild::entries(&*file, segment, memory, hints)

@@ -6,7 +6,7 @@ use super::copies::{COPY_MAX, Copies, Holder};
 use super::extent::Extent;
 use super::index::Indexes;
 use super::walk;
-use crate::buffer::{Block, Pool};
+use crate::buffer::{Block, Pool, Shortage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame;
 use crate::partition::{Partition, ReadFrom};
@@ -215,7 +215,7 @@ impl Lender {
                     cursor.private = None;
                     span = walk::span(bytes, segment.base_offset, cursor.offset, max.min(COPY_MAX));
                     let Some(copied) = self.copies.copy(&cursor.holder, &bytes[span.at..span.at + span.size]) else {
-                        return Err(full(partition));
+                        return Err(full(partition, Shortage::Share));
                     };
                     Some(Batch::copied(copied, &span, segment.base_offset, cursor.offset))
                 }
@@ -228,10 +228,15 @@ impl Lender {
     }
 }
 
-/// The readers' part of the memory is used up.
-pub(super) fn full(partition: &Partition) -> Error {
-    let why = "the readers' part of the memory budget is used up; drop batches that are held";
-    Error::new(ErrorKind::WouldBlock, format!("{partition}: {why}"))
+/// There is no memory to read into.
+pub(super) fn full(partition: &Partition, shortage: Shortage) -> Error {
+    let (kind, why) = match shortage {
+        Shortage::Share => {
+            (ErrorKind::WouldBlock, "the readers' part of the memory budget is used up; drop batches that are held")
+        }
+        Shortage::System => (ErrorKind::NoMemory, "the system gave no memory to read into"),
+    };
+    Error::new(kind, format!("{partition}: {why}"))
 }
 
 /// The segment that the cursor's next records are in, if any of it is visible.

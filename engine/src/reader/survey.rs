@@ -148,8 +148,8 @@ impl Lender {
         visit: Visit<'_>,
     ) -> Result<Option<ControlFlow<()>>> {
         let block = take(self, Share::Cache, segment, start, end.position)
-            .or_else(|| take(self, Share::Reserve, segment, start, end.position));
-        let extent = Arc::new(Extent::loading(block.ok_or_else(|| full(partition))?, end));
+            .or_else(|_| take(self, Share::Reserve, segment, start, end.position));
+        let extent = Arc::new(Extent::loading(block.map_err(|why| full(partition, why))?, end));
         request(partition, segment, &extent);
         extent.wait(None);
         let size = match extent.look() {

@@ -378,6 +378,10 @@ impl Partition {
         self.shard.raise(|_| EventKind::Damage(self.damage(start, end)));
     }
 
+    pub(crate) fn shard(&self) -> &Arc<ShardHandle> {
+        &self.shard
+    }
+
     pub(crate) fn read_from_device(&self, request: ReadRequest) {
         self.shard.send(Message::Read(request));
     }

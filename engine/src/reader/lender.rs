@@ -85,8 +85,8 @@ pub(super) enum Found<T> {
 /// Lends records to readers: out of the blocks that are appended to, out of the cache, or from the device.
 pub(crate) struct Lender {
     pub(super) pool: Arc<Pool>,
-    pub(super) cache: Cache,
-    pub(super) indexes: Indexes,
+    pub(super) cache: Arc<Cache>,
+    pub(super) indexes: Arc<Indexes>,
     copies: Arc<Copies>,
     /// Everybody who reads without a reader.
     unnamed: Holder,
@@ -94,7 +94,7 @@ pub(crate) struct Lender {
 
 impl Lender {
     pub(crate) fn new(pool: Arc<Pool>) -> Lender {
-        let (cache, indexes, unnamed) = (Cache::new(), Indexes::default(), Holder::unnamed());
+        let (cache, indexes, unnamed) = (Arc::new(Cache::new()), Arc::default(), Holder::unnamed());
         Lender { pool, cache, indexes, copies: Arc::default(), unnamed }
     }
 
@@ -198,9 +198,11 @@ impl Lender {
         let bytes = unsafe { block.bytes(at, (end - mark.position) as usize) };
         let header = frame::trusted(bytes, segment.base_offset);
         if mark.says.is_some_and(|says| header.is_none_or(|header| header.base_offset != says)) {
-            self.distrust(partition, segment)?;
             cursor.place = None;
-            return Ok(Step::On);
+            return Ok(match self.distrust(partition, segment)? {
+                Found::There(()) => Step::On,
+                Found::Wait(goal) => Step::Wait(goal),
+            });
         }
         let mut span = walk::span(bytes, segment.base_offset, cursor.offset, max);
         if span.end == 0 {

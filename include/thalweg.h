@@ -1831,9 +1831,10 @@ void thalweg_append_options_init(struct thalweg_append_options *options, size_t 
  *
  * Does not block. Any thread. Errors: WOULD_BLOCK if the appenders' part of the memory is used up, the device is behind
  * with preparing files, or the queue is full: try again after the next completion, and with THALWEG_APPEND_NOTIFY there is
- * one; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the topic does not have;
- * OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a partition that takes
- * no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since 0.1.
+ * one; NO_MEMORY if the system has none; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the
+ * topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a
+ * partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since
+ * 0.1.
  */
 thalweg_status thalweg_topic_submit(struct thalweg_topic *topic,
                                     uint32_t partition,
@@ -2384,7 +2385,8 @@ thalweg_status thalweg_consumer_commit(struct thalweg_consumer *consumer,
  * Where the consumer reads on does not change.
  *
  * Blocks: waits for the device. One thread at a time. Errors: as thalweg_consumer_commit; NOT_FOUND for a partition that
- * its topic does not have; DELETED. Since 0.1.
+ * its topic does not have; OUT_OF_RANGE for an offset above the high watermark, to which no reader can have come; DELETED.
+ * Since 0.1.
  */
 thalweg_status thalweg_consumer_commit_positions(struct thalweg_consumer *consumer,
                                                  const struct thalweg_position *positions,

@@ -210,16 +210,13 @@ impl Partition {
                 Ok(appended) => return Ok(appended),
                 Err(refusal) => refusal,
             };
-            let waited = match &refusal {
-                Refusal::Full(error) | Refusal::Failed(error) => return Err(error.clone().context(self)),
-                _ => match patience {
-                    Patience::None => false,
-                    Patience::Until(deadline) => {
-                        self.tail.wait_room(&refusal, deadline).map_err(|error| error.context(self))?
-                    }
-                    Patience::Told(who) => self.tail.tell_of_room(&refusal, who),
-                },
+            let waited = match (&refusal, patience) {
+                (Refusal::Failed(_) | Refusal::NoMemory(_), _) => self.tail.wait_room(&refusal, None),
+                (_, Patience::None) | (Refusal::Full(..), Patience::Told(_)) => Ok(false),
+                (_, Patience::Until(deadline)) => self.tail.wait_room(&refusal, deadline),
+                (_, Patience::Told(who)) => Ok(self.tail.tell_of_room(&refusal, who)),
             };
+            let waited = waited.map_err(|error| error.context(self))?;
             if !waited {
                 return Err(self.would_block(&refusal));
             }
@@ -239,6 +236,7 @@ impl Partition {
         let why = match refusal {
             Refusal::Memory(_) => "the appenders' memory is used up until the device has taken some",
             Refusal::Segment(_) => "its next segment is being prepared",
+            Refusal::Full(_, error) => return error.clone().context(self),
             _ => "too many large appends are under way",
         };
         Error::new(ErrorKind::WouldBlock, format!("{self}: {why}"))
@@ -315,6 +313,17 @@ impl Partition {
         Err(Error::new(ErrorKind::OutOfRange, message))
     }
 
+    /// Refuses an offset that no reader can have come to.
+    pub(crate) fn check_reached(&self, offset: u64) -> Result<()> {
+        if offset <= self.watermark().high() {
+            return Ok(());
+        }
+        match self.check_readable(offset) {
+            Err(error) if error.kind() == ErrorKind::OutOfRange => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The error of a read of `offsets`. Where a file or the device did not give them, it names them.
     pub(crate) fn unreadable(&self, error: Error, offsets: Range<u64>) -> Error {
         if let Some(ended) = self.ended() {
@@ -370,6 +379,10 @@ impl Partition {
     /// Tells the program around of damage that was just found.
     pub(crate) fn tell_damage(&self, start: u64, end: u64) {
         self.shard.raise(|_| EventKind::Damage(self.damage(start, end)));
+    }
+
+    pub(crate) fn shard(&self) -> &Arc<ShardHandle> {
+        &self.shard
     }
 
     pub(crate) fn read_from_device(&self, request: ReadRequest) {

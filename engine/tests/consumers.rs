@@ -307,14 +307,14 @@ for_each_runtime! {
         let mut consumer = named(&engine, "billing");
         consumer.subscribe(&topic).expect("subscribed");
         topic.add_partitions(3).expect("added");
-        let position = Position { topic: &topic, partition: 1, offset: 1, metadata: b"" };
-        consumer.commit_positions(&[position]).expect("committed");
         for partition in [1, 2] {
             for value in ["0", "1"] {
                 let value = format!("{partition}/{value}");
                 topic.append_batch(Target::Partition(partition), &[Record::new(&value)]).expect("appended");
             }
         }
+        let position = Position { topic: &topic, partition: 1, offset: 1, metadata: b"" };
+        consumer.commit_positions(&[position]).expect("committed");
         topic.truncate_before(2, 1).expect("truncated");
         let found = take(&mut consumer, 2);
         let of_partition = |partition| found[&("t".to_owned(), partition)].clone();
@@ -367,9 +367,16 @@ for_each_runtime! {
         assert_eq!(first(Start::Time(71)), None);
         assert_eq!(consumer.seek(&topic, 0, Start::Offset(6)).expect_err("beyond").kind(), ErrorKind::OutOfRange);
         assert_eq!(consumer.seek(&topic, 1, Start::Latest).expect_err("not read").kind(), ErrorKind::NotFound);
-        // A position beyond the end, as one that a weaker topic's crash left behind.
-        let beyond = Position { topic: &topic, partition: 0, offset: 9, metadata: b"" };
-        consumer.commit_positions(&[beyond]).expect("committed");
+        let position = |offset| Position { topic: &topic, partition: 0, offset, metadata: b"" };
+        consumer.commit_positions(&[position(5)]).expect("the end has been reached");
+        // Such a one could be committed, and every later poll was out of range.
+        for offset in [6, 1 << 63, u64::MAX - 1, u64::MAX] {
+            let refused = consumer.commit_positions(&[position(0), position(offset)]).expect_err("beyond the end");
+            assert_eq!(refused.kind(), ErrorKind::OutOfRange, "{refused}");
+        }
+        assert_eq!(consumer.positions()[0].committed, Some(5), "all or none");
+        consumer.commit_positions(&[position(0)]).expect("committed");
+        topic.truncate_before(0, 1).expect("truncated");
         drop(consumer);
         let mut consumer = named(&engine, "c");
         consumer.subscribe(&topic).expect("subscribed");
@@ -380,7 +387,7 @@ for_each_runtime! {
         assert_eq!(values(&consumer.poll(1 << 20, NOW).expect("polled")), ["4"]);
         drop(consumer);
         for (policy, expected) in
-            [(OutOfRange::Earliest, Some("0")), (OutOfRange::Latest, None), (OutOfRange::Time(65), Some("2"))]
+            [(OutOfRange::Earliest, Some("1")), (OutOfRange::Latest, None), (OutOfRange::Time(65), Some("2"))]
         {
             let options = ConsumerOptions::default().name("c").out_of_range(policy);
             let mut consumer = engine.consumer(options).expect("made");
@@ -471,10 +478,10 @@ for_each_runtime! {
         let engine = common::open(dir.path(), runtime);
         let topic = common::topic(&engine, 200);
         let mut consumer = named(&engine, "c");
-        let metadata = vec![b'm'; 1000];
         for round in 0..60 {
+            let metadata = vec![round; 1000];
             let positions: Vec<Position> =
-                (0..200).map(|partition| Position { topic: &topic, partition, offset: round, metadata: &metadata }).collect();
+                (0..200).map(|partition| Position { topic: &topic, partition, offset: 0, metadata: &metadata }).collect();
             consumer.commit_positions(&positions).expect("committed");
         }
         drop(consumer);
@@ -483,6 +490,6 @@ for_each_runtime! {
         assert!(std::fs::read_dir(dir.path().join("segments")).expect("there").count() <= 2, "old logs are gone");
         let listed = engine.positions().list(Some("c")).expect("listed");
         assert_eq!(listed.len(), 200);
-        assert!(listed.iter().all(|position| position.offset == 59 && position.metadata == metadata));
+        assert!(listed.iter().all(|position| position.metadata == [59; 1000]));
     }
 }

@@ -238,9 +238,10 @@ pub unsafe extern "C" fn thalweg_append_options_init(options: *mut thalweg_appen
 ///
 /// Does not block. Any thread. Errors: WOULD_BLOCK if the appenders' part of the memory is used up, the device is behind
 /// with preparing files, or the queue is full: try again after the next completion, and with THALWEG_APPEND_NOTIFY there is
-/// one; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the topic does not have;
-/// OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a partition that takes
-/// no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since 0.1.
+/// one; NO_MEMORY if the system has none; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the
+/// topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a
+/// partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since
+/// 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_submit(
     topic: *mut thalweg_topic,

@@ -128,7 +128,8 @@ pub unsafe extern "C" fn thalweg_consumer_commit(
 /// Where the consumer reads on does not change.
 ///
 /// Blocks: waits for the device. One thread at a time. Errors: as thalweg_consumer_commit; NOT_FOUND for a partition that
-/// its topic does not have; DELETED. Since 0.1.
+/// its topic does not have; OUT_OF_RANGE for an offset above the high watermark, to which no reader can have come; DELETED.
+/// Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_consumer_commit_positions(
     consumer: *mut thalweg_consumer,

@@ -3,7 +3,7 @@
 use core::ops::Deref;
 
 use super::budget::Share;
-use super::pool::{Memory, Pool};
+use super::pool::{Memory, Pool, Shortage};
 use crate::ids::Generation;
 use crate::sync::{Arc, AtomicU32, Ordering};
 
@@ -31,8 +31,8 @@ impl Block {
         generation: Generation,
         position: u64,
         capacity: usize,
-    ) -> Option<Arc<Block>> {
-        Some(Arc::new(Block::new(Pool::take(pool, capacity, share)?, generation, position, capacity)))
+    ) -> Result<Arc<Block>, Shortage> {
+        Ok(Arc::new(Block::new(Pool::take(pool, capacity, share)?, generation, position, capacity)))
     }
 
     /// The file whose bytes these are.

@@ -14,4 +14,4 @@ pub(crate) use budget::{Budget, Share};
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use memory::HeapMemory;
 pub(crate) use memory::MemorySource;
-pub(crate) use pool::{Pool, Relief};
+pub(crate) use pool::{Pool, Relief, Shortage};

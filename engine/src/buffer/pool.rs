@@ -25,6 +25,15 @@ pub(crate) trait Relief: Send + Sync {
     fn pressure(&self);
 }
 
+/// Why there is no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    /// The share is used up until somebody gives something back.
+    Share,
+    /// The share has room, but the system gives nothing.
+    System,
+}
+
 /// All memory that grows with load.
 pub(crate) struct Pool {
     source: Box<dyn MemorySource>,
@@ -67,9 +76,8 @@ impl Pool {
         }
     }
 
-    /// Memory of at least `size` bytes, with whatever its last user left in it. `None`: the share is used up, or the
-    /// system has no more.
-    pub(crate) fn take(pool: &Arc<Pool>, size: usize, share: Share) -> Option<Memory> {
+    /// Memory of at least `size` bytes, with whatever its last user left in it.
+    pub(crate) fn take(pool: &Arc<Pool>, size: usize, share: Share) -> Result<Memory, Shortage> {
         let size = Pool::rounded(size);
         for _ in 0..EVICTIONS_MAX {
             let mut state = pool.state.lock();
@@ -82,12 +90,12 @@ impl Pool {
                     let surplus = if reused.is_none() { trim(&mut state) } else { Vec::new() };
                     drop(state);
                     surplus.into_iter().for_each(|raw| pool.unmap(raw));
-                    let Some(raw) = reused.or_else(|| Some(Raw::new(pool.source.map(size)?, size))) else {
+                    let Some(raw) = reused.or_else(|| pool.map(size)) else {
                         // Without a wake-up: nothing became free, and whoever failed here would only wake itself.
                         pool.state.lock().ledger.release(share, size);
-                        return None;
+                        return Err(Shortage::System);
                     };
-                    return Some(Memory::new(raw, share, pool));
+                    return Ok(Memory::new(raw, share, pool));
                 }
                 Charge::Evict(missing) => {
                     drop(state);
@@ -101,7 +109,20 @@ impl Pool {
         if share == Share::Appender {
             pool.press();
         }
-        None
+        Err(Shortage::Share)
+    }
+
+    /// New memory of the system's. Where it has none, what idles in the free lists goes back to it first.
+    fn map(&self, size: usize) -> Option<Raw> {
+        let mapped = self.source.map(size).or_else(|| {
+            let mut state = self.state.lock();
+            state.ledger.usage.idle = 0;
+            let idle = core::mem::replace(&mut state.free, [const { Vec::new() }; CLASSES]);
+            drop(state);
+            idle.into_iter().flatten().for_each(|raw| self.unmap(raw));
+            self.source.map(size)
+        });
+        mapped.map(|at| Raw::new(at, size))
     }
 
     /// What is in use now.

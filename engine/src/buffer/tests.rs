@@ -30,7 +30,7 @@ fn a_budget_guarantees_a_quarter_or_the_largest_batch() {
 }
 
 fn take(pool: &Arc<Pool>, share: Share, size: usize) -> Option<Arc<Block>> {
-    Block::take(pool, share, Generation(1), 4096, size)
+    Block::take(pool, share, Generation(1), 4096, size).ok()
 }
 
 /// Heap memory, and how much of it is out.
@@ -49,6 +49,40 @@ impl MemorySource for CountedMemory {
         // SAFETY: the caller's promise; the memory came from the heap.
         unsafe { HeapMemory.unmap(at, size) }
     }
+}
+
+/// Heap memory, as long as no more than the limit is out.
+struct ScarceMemory(std::sync::Arc<Counted>, usize);
+
+impl MemorySource for ScarceMemory {
+    fn map(&self, size: usize) -> Option<core::ptr::NonNull<u8>> {
+        if self.0.0.load(Ordering::Relaxed) + size > self.1 {
+            return None;
+        }
+        CountedMemory(std::sync::Arc::clone(&self.0)).map(size)
+    }
+
+    unsafe fn unmap(&self, at: core::ptr::NonNull<u8>, size: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { CountedMemory(std::sync::Arc::clone(&self.0)).unmap(at, size) }
+    }
+}
+
+/// It was taken for a share that is used up, which somebody would give something back to.
+#[test]
+fn a_system_without_memory_is_told_from_a_share_that_is_used_up() {
+    let out = std::sync::Arc::new(Counted(AtomicUsize::new(0)));
+    let pool = Pool::new(Budget::new(1 << 20, 0), Box::new(ScarceMemory(std::sync::Arc::clone(&out), 64 * KIB)));
+    let take = |size| Block::take(&pool, Share::Appender, Generation(1), 4096, size);
+    let held: Vec<_> = std::iter::from_fn(|| take(16 * KIB).ok()).collect();
+    assert_eq!((held.len(), take(16 * KIB).err()), (4, Some(Shortage::System)));
+    assert_eq!(pool.usage().appenders, 64 * KIB, "what was refused is not charged");
+    assert_eq!(take(768 * KIB).err(), Some(Shortage::Share));
+    drop(held);
+    assert_eq!(pool.usage().idle, 64 * KIB);
+    let large = take(64 * KIB).expect("what idles in small pieces goes back to the system first");
+    assert_eq!((pool.usage().idle, out.0.load(Ordering::Relaxed)), (0, 64 * KIB));
+    drop(large);
 }
 
 /// A cache that drops its oldest when asked.

@@ -78,12 +78,14 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`commit`](Consumer::commit); [`NotFound`](ErrorKind::NotFound) for a partition that its topic does not
-    /// have; [`TooLarge`](ErrorKind::TooLarge) for metadata beyond 4,096 bytes.
+    /// have; [`TooLarge`](ErrorKind::TooLarge) for metadata beyond 4,096 bytes; [`OutOfRange`](ErrorKind::OutOfRange)
+    /// for an offset above the high watermark, to which no reader can have come. One below the log start is taken.
     pub fn commit_positions(&mut self, positions: &[Position<'_>]) -> Result<()> {
         let saved = positions.iter().map(|position| {
             self.check(position.topic)?;
-            let partition = position.topic.source(position.partition)?.partition.id();
-            Ok(Saved { partition, offset: position.offset, metadata: position.metadata.to_vec() })
+            let partition = position.topic.source(position.partition)?.partition;
+            partition.check_reached(position.offset)?;
+            Ok(Saved { partition: partition.id(), offset: position.offset, metadata: position.metadata.to_vec() })
         });
         let saved = saved.collect::<Result<Vec<Saved>>>()?;
         self.save(&saved)

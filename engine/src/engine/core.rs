@@ -364,7 +364,7 @@ fn shard_config(
 ) -> Result<ShardConfig> {
     let staging = (0..JOURNAL_IN_FLIGHT_MAX).map(|_| {
         Block::take(pool, Share::Reserve, Generation(0), 0, JOURNAL_WRITE_MAX)
-            .ok_or_else(|| Error::new(ErrorKind::NoMemory, "the system has no memory for the journal's staging"))
+            .map_err(|_| Error::new(ErrorKind::NoMemory, "the system has no memory for the journal's staging"))
     });
     let segment_size = options.segment_size / SECTOR * SECTOR;
     Ok(ShardConfig {

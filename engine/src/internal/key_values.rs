@@ -30,9 +30,9 @@ pub enum Write<'a> {
 /// machine's vote, a schema, a cursor of another system.
 ///
 /// Changes return when they are durable, and are seen from then on; a reader never sees what a crash can take back.
-/// They are gone with their topic. All are kept in memory, so that a [`get`](KeyValues::get) does not wait for the
-/// device, but now and then for a change that is being appended, or for the log of them to be rewritten. All topics
-/// together may have 8 MiB of them. Handles may be used from any thread.
+/// They are gone with their topic. All are kept in memory, so that a [`get`](KeyValues::get) waits for the device only
+/// if it is the first use of the engine's key-values, which reads them. All topics together may have 8 MiB of them.
+/// Handles may be used from any thread.
 ///
 /// ```
 /// # fn main() -> thalweg::Result<()> {

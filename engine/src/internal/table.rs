@@ -1,6 +1,7 @@
 //! Keys and values in memory, durable through a log.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc as StdArc;
 
 use super::log::{Found, Log, Logged};
 use super::repaired::Repaired;
@@ -36,14 +37,19 @@ pub(crate) struct Table {
     topic_of: fn(&[u8]) -> Option<TopicId>,
     /// Bytes of all entries. A change that would go beyond is refused.
     limit: usize,
+    /// Held by whoever reads the log or adds to it, for as long as the device takes. Locked before the state.
+    turn: Mutex<()>,
+    /// Locked for moments only, so that whoever looks never waits for the device.
     state: Mutex<State>,
 }
+
+type Map = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 #[derive(Default)]
 struct State {
     loaded: bool,
-    /// What is durable.
-    live: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// What is durable. Shared only with a log that is being rewritten, while nothing changes.
+    live: StdArc<Map>,
     /// Bytes of all entries once everything that was appended is durable.
     size: usize,
     /// Appended, and not known to be durable, oldest first.
@@ -61,7 +67,7 @@ fn size_of(key: &[u8], value: &[u8]) -> usize {
 impl State {
     /// Forgets entries, those that wait included.
     fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
-        self.live.retain(|key, _| keep(key));
+        StdArc::make_mut(&mut self.live).retain(|key, _| keep(key));
         self.pending.iter_mut().for_each(|(_, changes)| changes.retain(|(key, _)| keep(key)));
         self.size = self.live.iter().map(|(key, value)| size_of(key, value)).sum();
         // As they were taken in, one after the other.
@@ -76,10 +82,11 @@ impl State {
         while let Some((ticket, _)) = self.pending.front() {
             match ticket.is_durable() {
                 Ok(true) => {
+                    let live = StdArc::make_mut(&mut self.live);
                     for (key, value) in self.pending.pop_front().map(|(_, changes)| changes).unwrap_or_default() {
                         match value {
-                            Some(value) => drop(self.live.insert(key, value)),
-                            None => drop(self.live.remove(&key)),
+                            Some(value) => drop(live.insert(key, value)),
+                            None => drop(live.remove(&key)),
                         }
                     }
                 }
@@ -119,7 +126,8 @@ impl Table {
         topic_of: fn(&[u8]) -> Option<TopicId>,
         found: &Found,
     ) -> Table {
-        Table { log: Log::new(common, name, found), what, topic_of, limit, state: Mutex::new(State::default()) }
+        let log = Log::new(common, name, found);
+        Table { log, what, topic_of, limit, turn: Mutex::new(()), state: Mutex::new(State::default()) }
     }
 
     /// Forgets what belongs to topics that are gone. Their numbers are not used again, so the log may still have it.
@@ -136,29 +144,42 @@ impl Table {
         self.log.totals()
     }
 
-    /// The durable state, loaded.
+    /// The durable state, loaded. Waits for the device only until it is.
     fn state(&self) -> Result<MutexGuard<'_, State>> {
         self.log.common().gate.check()?;
         let mut state = self.state.lock();
         if !state.loaded {
-            let mut live: BTreeMap<Box<[u8]>, Box<[u8]>> = BTreeMap::new();
-            let loaded = self.log.load(&mut |logged| {
-                match logged {
-                    Logged::Change(key, Some(value)) => drop(live.insert(key.into(), value.into())),
-                    Logged::Change(key, None) => drop(live.remove(key)),
-                    Logged::Damage(error) => return Err(error),
-                }
-                Ok(())
-            });
-            state.log_size = loaded.map_err(|error| match error.kind() {
-                ErrorKind::Corrupt => error.context(format_args!("{} have to be repaired", self.what)),
-                _ => error,
-            })?;
-            state.live = live;
-            self.purge(&mut state);
-            state.loaded = true;
+            drop(state);
+            state = self.loaded(&self.turn.lock())?;
         }
         state.settle();
+        Ok(state)
+    }
+
+    /// As [`state`](Table::state), for whoever has the turn.
+    fn loaded(&self, _turn: &MutexGuard<'_, ()>) -> Result<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        if state.loaded {
+            return Ok(state);
+        }
+        drop(state);
+        let mut live = Map::new();
+        let loaded = self.log.load(&mut |logged| {
+            match logged {
+                Logged::Change(key, Some(value)) => drop(live.insert(key.into(), value.into())),
+                Logged::Change(key, None) => drop(live.remove(key)),
+                Logged::Damage(error) => return Err(error),
+            }
+            Ok(())
+        });
+        let log_size = loaded.map_err(|error| match error.kind() {
+            ErrorKind::Corrupt => error.context(format_args!("{} have to be repaired", self.what)),
+            _ => error,
+        })?;
+        let mut state = self.state.lock();
+        (state.log_size, state.live) = (log_size, StdArc::new(live));
+        self.purge(&mut state);
+        state.loaded = true;
         Ok(state)
     }
 
@@ -186,96 +207,132 @@ impl Table {
         Ok(())
     }
 
-    fn submit(&self, changes: Vec<Change>) -> Result<std::sync::Arc<Ticket>> {
-        let mut state = self.state()?;
-        let mut size = state.size_after(&changes);
+    fn submit(&self, changes: Vec<Change>) -> Result<StdArc<Ticket>> {
+        self.log.common().gate.check()?;
+        let turn = self.turn.lock();
+        let size = self.size_after(&mut *self.settled(&turn)?, &changes)?;
+        let records: Vec<Record<'_>> = changes.iter().map(record).collect();
+        let ticket = self.log.append(&records)?;
+        let waited = ticket.again();
+        let mut state = self.state.lock();
+        state.size = size;
+        state.log_size +=
+            changes.iter().map(|(key, value)| size_of(key, value.as_deref().unwrap_or_default()) as u64).sum::<u64>();
+        state.pending.push_back((ticket, changes));
+        Ok(StdArc::new(waited))
+    }
+
+    fn settled(&self, turn: &MutexGuard<'_, ()>) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.loaded(turn)?;
+        state.settle();
+        Ok(state)
+    }
+
+    /// The bytes of all entries after these changes, if that is within the limit.
+    fn size_after(&self, state: &mut State, changes: &[Change]) -> Result<usize> {
+        let mut size = state.size_after(changes);
         if size > self.limit {
-            self.purge(&mut state);
-            size = state.size_after(&changes);
+            self.purge(state);
+            size = state.size_after(changes);
         }
         if size > self.limit && size > state.size {
             let message =
                 format!("{} would take {size} bytes; the limit is {} for all together", self.what, self.limit);
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        let records: Vec<Record<'_>> = changes.iter().map(record).collect();
-        let ticket = self.log.append(&records)?;
-        let waited = ticket.again();
-        state.size = size;
-        state.log_size +=
-            changes.iter().map(|(key, value)| size_of(key, value.as_deref().unwrap_or_default()) as u64).sum::<u64>();
-        state.pending.push_back((ticket, changes));
-        Ok(std::sync::Arc::new(waited))
+        Ok(size)
     }
 
     /// Rewrites the log if little of it is alive.
     fn rewrite_if_due(&self) -> Result<()> {
-        let mut state = self.state()?;
-        if state.log_size <= (LOG_MIN + LOG_FACTOR * state.size as u64).max(state.rewrite_at) {
+        let is_due = |state: &State| state.log_size > (LOG_MIN + LOG_FACTOR * state.size as u64).max(state.rewrite_at);
+        if !is_due(&*self.state()?) {
             return Ok(());
         }
-        state.rewrite_at = state.log_size + LOG_MIN;
-        self.rewrite(&mut state)
+        let turn = self.turn.lock();
+        {
+            // Somebody may have done it meanwhile.
+            let mut state = self.settled(&turn)?;
+            if !is_due(&state) {
+                return Ok(());
+            }
+            state.rewrite_at = state.log_size + LOG_MIN;
+        }
+        self.rewrite(&turn)
     }
 
     /// Makes the log anew from what can be read of it, where that is damaged. It takes effect as a whole.
     pub(crate) fn repair(&self) -> Result<Repaired> {
         self.log.common().gate.check_change()?;
-        let mut state = self.state.lock();
-        if state.loaded {
+        let turn = self.turn.lock();
+        let kept = |state: &State| state.live.len() as u64;
+        if self.state.lock().loaded {
             // Memory has what the log should have.
-            self.rewrite(&mut state)?;
-            return Ok(Repaired { kept: state.live.len() as u64, ..Repaired::default() });
+            self.rewrite(&turn)?;
+            return Ok(Repaired { kept: kept(&*self.state.lock()), ..Repaired::default() });
         }
-        let (mut left, mut uncertain, mut lost) = (State::default(), BTreeSet::new(), Vec::new());
+        let (mut live, mut uncertain, mut lost) = (Map::new(), BTreeSet::new(), Vec::new());
         self.log.load(&mut |logged| {
             match logged {
                 Logged::Change(key, value) => {
                     uncertain.remove(key);
                     match value {
-                        Some(value) => drop(left.live.insert(key.into(), value.into())),
-                        None => drop(left.live.remove(key)),
+                        Some(value) => drop(live.insert(key.into(), value.into())),
+                        None => drop(live.remove(key)),
                     }
                 }
                 Logged::Damage(error) => match (error.kind(), error.damaged()) {
                     (ErrorKind::Corrupt | ErrorKind::Io, Some(range)) => {
                         lost.push(range.clone());
-                        uncertain.extend(left.live.keys().cloned());
+                        uncertain.extend(live.keys().cloned());
                     }
                     _ => return Err(error),
                 },
             }
             Ok(())
         })?;
-        self.rewrite(&mut left)?;
-        left.loaded = true;
+        let mut left = State { live: StdArc::new(live), ..State::default() };
+        self.purge(&mut left);
+        self.log.replace(batches(&left.live))?;
+        (left.log_size, left.loaded) = (left.size as u64, true);
         uncertain.retain(|key| left.live.contains_key(key));
-        *state = left;
-        Ok(Repaired { kept: state.live.len() as u64, uncertain: uncertain.len() as u64, lost })
+        let repaired = Repaired { kept: kept(&left), uncertain: uncertain.len() as u64, lost };
+        *self.state.lock() = left;
+        Ok(repaired)
     }
 
     /// Has the log say what is in memory, and nothing else.
-    fn rewrite(&self, state: &mut State) -> Result<()> {
-        // Nobody appends while the lock is held, so that what is pending comes to its end.
-        if let Some((ticket, _)) = state.pending.back() {
+    fn rewrite(&self, _turn: &MutexGuard<'_, ()>) -> Result<()> {
+        // Nobody appends meanwhile, so that what is pending comes to its end.
+        let last = self.state.lock().pending.back().map(|(ticket, _)| ticket.again());
+        if let Some(ticket) = last {
             ticket.wait(None)?;
-            state.settle();
         }
-        self.purge(state);
-        let mut rest = state.live.iter().peekable();
-        let batches = std::iter::from_fn(|| {
-            let (mut batch, mut size) = (Vec::new(), 0);
-            while batch.len() < BATCH_RECORDS && size < BATCH_BYTES {
-                let Some((key, value)) = rest.next() else { break };
-                size += key.len() + value.len();
-                batch.push(Record::new(&**value).key(&**key));
-            }
-            (!batch.is_empty()).then_some(batch)
-        });
-        self.log.replace(batches)?;
+        let live = {
+            let mut state = self.state.lock();
+            state.settle();
+            self.purge(&mut state);
+            StdArc::clone(&state.live)
+        };
+        self.log.replace(batches(&live))?;
+        let mut state = self.state.lock();
         (state.log_size, state.rewrite_at) = (state.size as u64, 0);
         Ok(())
     }
+}
+
+/// A map as the batches of a log.
+fn batches(map: &Map) -> impl Iterator<Item = Vec<Record<'_>>> {
+    let mut rest = map.iter().peekable();
+    std::iter::from_fn(move || {
+        let (mut batch, mut size) = (Vec::new(), 0);
+        while batch.len() < BATCH_RECORDS && size < BATCH_BYTES {
+            let Some((key, value)) = rest.next() else { break };
+            size += key.len() + value.len();
+            batch.push(Record::new(&**value).key(&**key));
+        }
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 fn record((key, value): &Change) -> Record<'_> {

@@ -62,7 +62,7 @@ impl StoreLock {
             let how = if mode == Mode::Own { libc::LOCK_EX } else { libc::LOCK_SH };
             // SAFETY: no memory is handed over.
             match check(unsafe { libc::flock(fd.raw(), how | libc::LOCK_NB) }) {
-                Ok(_) if still_named(disk, store) => {
+                Ok(_) if still_named(disk, store).map_err(cannot)? => {
                     let open = || disk.open_fd("", libc::O_RDONLY | libc::O_DIRECTORY);
                     let directory = GuardedFd::open(open).map_err(cannot)?;
                     removed = !lock_directory(directory.raw(), how);
@@ -142,8 +142,12 @@ fn identity(fd: RawFd) -> io::Result<(u64, u64)> {
     Ok((facts.st_dev, facts.st_ino))
 }
 
-fn still_named(disk: &OsDisk, store: (u64, u64)) -> bool {
-    disk.open_fd(NAME, libc::O_RDONLY | libc::O_NONBLOCK).and_then(|fd| identity(fd.as_raw_fd())).ok() == Some(store)
+fn still_named(disk: &OsDisk, store: (u64, u64)) -> io::Result<bool> {
+    match disk.open_fd(NAME, libc::O_RDONLY | libc::O_NONBLOCK).and_then(|fd| identity(fd.as_raw_fd())) {
+        Ok(named) => Ok(named == store),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Leaves this process's number for whoever is refused. Failing to is no reason not to open.

@@ -161,6 +161,37 @@ fn child_that_asks_whether_it_is_forked() {
     assert_eq!(StoreLock::acquire(&disk, SHORT).expect_err("still held").kind(), ErrorKind::AlreadyOpen);
 }
 
+/// One descriptor too few was taken for a store that others hold.
+#[test]
+#[ignore = "runs in a child of another test"]
+fn child_that_opens_with_few_descriptors() {
+    if child::is_child() {
+        let mut opened = 0;
+        for most in 3..40 {
+            let limit = libc::rlimit { rlim_cur: most, rlim_max: 4096 };
+            // SAFETY: `limit` is a live value.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+            match crate::Engine::open("store", crate::Options::default().shards(1)) {
+                Ok(engine) => {
+                    opened += 1;
+                    engine.close().expect("closed");
+                }
+                Err(error) => {
+                    assert_eq!(error.os_code(), Some(libc::EMFILE), "with {most}: {error}");
+                    assert!(error.message().contains("ulimit -n"), "with {most}: {error}");
+                }
+            }
+        }
+        assert!((1..36).contains(&opened), "{opened} opens had enough");
+    }
+}
+
+#[test]
+fn an_open_without_descriptors_says_so() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    child::run("io::tests::child_that_opens_with_few_descriptors", directory.path());
+}
+
 #[test]
 fn children_know_that_they_are() {
     let directory = tempfile::tempdir().expect("a temporary directory");

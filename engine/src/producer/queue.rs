@@ -219,8 +219,11 @@ impl Place {
             if first && state.watched {
                 shared.event.notify();
             }
-            if state.sleepers > 0 {
-                shared.ready.notify_one();
+            match (state.sleepers, state.under_way) {
+                (0, _) => {}
+                // One thread takes it; the others learn that there is nothing more to sleep for.
+                (_, 0) => shared.ready.notify_all(),
+                _ => shared.ready.notify_one(),
             }
         }
     }
@@ -313,5 +316,29 @@ mod tests {
         std::thread::sleep(Duration::from_millis(10));
         place.complete(Ok(appended()));
         assert!(waiter.join().expect("thread"));
+    }
+
+    /// However the last completion is taken: nobody is left to sleep for one that cannot come.
+    #[test]
+    fn waiting_ends_for_every_thread_when_the_last_append_is_over() {
+        let queue = CompletionQueue::new().expect("queue");
+        let place = queue.reserve(0).expect("room");
+        let (sender, ended) = std::sync::mpsc::channel();
+        for _ in 0..3 {
+            let (queue, sender) = (queue.clone(), sender.clone());
+            std::thread::spawn(move || {
+                while queue.wait(None).expect("wait") {
+                    queue.poll(&mut Vec::new());
+                }
+                sender.send(()).expect("the test waits");
+            });
+        }
+        while queue.shared.lock().sleepers < 3 {
+            std::thread::yield_now();
+        }
+        place.complete(Ok(appended()));
+        for _ in 0..3 {
+            ended.recv_timeout(Duration::from_secs(10)).expect("a thread sleeps on, though nothing is under way");
+        }
     }
 }

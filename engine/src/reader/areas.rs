@@ -19,7 +19,7 @@ impl Lender {
         let footer_size = Some(segment.footer_size as usize).filter(|size| *size <= FRAME_MAX).unwrap_or(0);
         let size = SEGMENT_HEADER_SIZE.max(footer_size);
         let take = |share| Block::take(&self.pool, share, segment.generation, 0, size);
-        let block = take(Share::Cache).or_else(|| take(Share::Reserve)).ok_or_else(|| full(partition))?;
+        let block = take(Share::Cache).or_else(|_| take(Share::Reserve)).map_err(|why| full(partition, why))?;
         // SAFETY: the block was just taken, and nobody else knows it.
         let memory = unsafe { block.bytes_mut(0, size) };
         let header = look(&*file, 0, &mut memory[..SEGMENT_HEADER_SIZE], |bytes| {

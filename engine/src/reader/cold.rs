@@ -4,7 +4,7 @@ use super::bounds::extent_at;
 use super::check::{self, Damage, Landmark};
 use super::extent::{Extent, Look};
 use super::lender::{Cursor, Found, Lender, Mark, Step, full};
-use crate::buffer::{Block, Share};
+use crate::buffer::{Block, Share, Shortage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{FrameError, Place};
 use crate::gate::closed;
@@ -34,7 +34,10 @@ impl Lender {
         let damage = match extent.look() {
             Ok(Look::Ready(damage)) => damage,
             Ok(Look::Wait) => return Ok(Step::Wait(extent)),
-            Ok(Look::Check(size)) => return self.check(partition, cursor, &mark.segment, &extent, size),
+            Ok(Look::Check(size)) => {
+                check(&mark.segment, &extent, size);
+                return Ok(Step::On);
+            }
             Err(error) => {
                 self.cache.remove(&extent);
                 cursor.private = None;
@@ -46,6 +49,10 @@ impl Lender {
         let mut end = extent.end.min(limit.position);
         if let Some(hit) = damage.iter().find(|damage| damage.end > mark.position) {
             if hit.start <= mark.position {
+                if let Some(goal) = self.confirm(partition, &mark.segment, &extent, &damage)? {
+                    (cursor.place, cursor.private) = (None, None);
+                    return Ok(Step::Wait(goal));
+                }
                 if cursor.offset < hit.next {
                     return Err(damage_error(partition, hit));
                 }
@@ -102,58 +109,56 @@ impl Lender {
             let damage = partition.damage(cursor.offset, segment.published().offset.max(cursor.offset + 1));
             return Err(Error::corrupt(damage, format_args!("no frame can be found at byte {position}")));
         };
-        if let Some(extent) = self.load(partition, segment, start, end) {
+        if let Ok(extent) = self.load(partition, segment, start, end) {
             return Ok(Found::There(extent));
         }
         // Nothing is left but what is never lent: enough to copy a little out of.
-        let block = take(self, Share::Reserve, segment, start, end.position).ok_or_else(|| full(partition))?;
+        let block = take(self, Share::Reserve, segment, start, end.position).map_err(|why| full(partition, why))?;
         let extent = Arc::new(Extent::loading(block, end));
         cursor.private = Some(Arc::clone(&extent));
         request(partition, segment, &extent);
         Ok(Found::There(extent))
     }
 
-    /// Has an extent read into the cache, unless it is there or on its way. `None`: there is no memory for it.
+    /// Has an extent read into the cache, unless it is there or on its way.
     pub(super) fn load(
         &self,
         partition: &Partition,
         segment: &Arc<Segment>,
         start: u64,
         end: Prefix,
-    ) -> Option<Arc<Extent>> {
+    ) -> core::result::Result<Arc<Extent>, Shortage> {
         let block = take(self, Share::Cache, segment, start, end.position)?;
         let (extent, new) = self.cache.insert(Arc::new(Extent::loading(block, end)));
         if new {
             request(partition, segment, &extent);
         }
-        Some(extent)
+        Ok(extent)
     }
 
-    /// Checks what the device gave. Damage is believed only if the index that led here is.
-    fn check(
+    /// Damage is believed only if the index that led to it is: until then there is something to wait for, after which it
+    /// has to be looked for anew. Tells of it, once.
+    fn confirm(
         &self,
         partition: &Partition,
-        cursor: &mut Cursor,
         segment: &Arc<Segment>,
-        extent: &Arc<Extent>,
-        size: usize,
-    ) -> Result<Step> {
-        let index = segment.index().unwrap_or_else(|| Arc::new(Index::new()));
-        // SAFETY: the read is over, and nobody writes the block again.
-        let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
-        let damage: Arc<[Damage]> = damage_of(segment, &index, extent, bytes).into();
-        extent.checked(Arc::clone(&damage));
-        if !damage.is_empty() && self.distrust_if_readable(partition, segment)? {
-            cursor.place = None;
-            cursor.private = None;
-            return Ok(Step::On);
+        extent: &Extent,
+        damage: &[Damage],
+    ) -> Result<Option<Arc<Extent>>> {
+        if extent.is_told() {
+            return Ok(None);
         }
-        for damage in damage.iter().filter(|damage| damage.next > damage.first) {
-            if !matches!(damage.why, FrameError::Unsupported(_)) {
-                partition.tell_damage(damage.first, damage.next);
+        if let Found::Wait(goal) = self.distrust_if_readable(partition, segment)? {
+            return Ok(Some(goal));
+        }
+        if extent.tell_damage() {
+            for damage in damage.iter().filter(|damage| damage.next > damage.first) {
+                if !matches!(damage.why, FrameError::Unsupported(_)) {
+                    partition.tell_damage(damage.first, damage.next);
+                }
             }
         }
-        Ok(Step::On)
+        Ok(None)
     }
 
     /// Has the device asked for what a reader in order comes to next, as far as there is memory for it.
@@ -176,7 +181,7 @@ impl Lender {
             }
             let Ok(Found::There(index)) = self.index(partition, &segment) else { return };
             let Some((start, end)) = extent_of(&segment, &index, position, limit) else { return };
-            if self.load(partition, &segment, start, end).is_none() {
+            if self.load(partition, &segment, start, end).is_err() {
                 return;
             }
             position = end.position;
@@ -184,7 +189,13 @@ impl Lender {
     }
 }
 
-pub(super) fn take(lender: &Lender, share: Share, segment: &Segment, start: u64, end: u64) -> Option<Arc<Block>> {
+pub(super) fn take(
+    lender: &Lender,
+    share: Share,
+    segment: &Segment,
+    start: u64,
+    end: u64,
+) -> core::result::Result<Arc<Block>, Shortage> {
     let size = (end - start).next_multiple_of(SECTOR) as usize;
     Block::take(&lender.pool, share, segment.generation, start, size)
 }
@@ -240,6 +251,14 @@ pub(super) fn request(partition: &Partition, segment: &Arc<Segment>, extent: &Ar
         block: Arc::clone(&extent.block),
         done: Box::new(move |result| answer.give(result)),
     });
+}
+
+/// Checks what the device gave.
+fn check(segment: &Segment, extent: &Extent, size: usize) {
+    let index = segment.index().unwrap_or_else(|| Arc::new(Index::new()));
+    // SAFETY: the read is over, and nobody writes the block again.
+    let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
+    extent.checked(damage_of(segment, &index, extent, bytes).into());
 }
 
 pub(super) fn damage_of(segment: &Segment, index: &Index, extent: &Extent, bytes: &[u8]) -> Vec<Damage> {

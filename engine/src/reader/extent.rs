@@ -25,6 +25,8 @@ pub(crate) struct Extent {
     waiters: WaitQueue,
     /// Read since the last look at it; such an extent is not evicted next.
     used: AtomicBool,
+    /// Its damage was told.
+    told: AtomicBool,
 }
 
 enum Phase {
@@ -59,8 +61,8 @@ impl Extent {
     }
 
     fn new(block: Arc<Block>, end: Prefix, phase: Phase) -> Extent {
-        let (phase, used) = (Mutex::new(phase), AtomicBool::new(true));
-        Extent { block, end: end.position, end_offset: end.offset, phase, waiters: WaitQueue::new(), used }
+        let (phase, used, told) = (Mutex::new(phase), AtomicBool::new(true), AtomicBool::new(false));
+        Extent { block, end: end.position, end_offset: end.offset, phase, waiters: WaitQueue::new(), used, told }
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -141,6 +143,16 @@ impl Extent {
             Ok(size) => self.advance(Phase::Read(size), READ),
             Err(error) => self.advance(Phase::Failed(error), CHECKED),
         }
+    }
+
+    /// Whether its damage was told.
+    pub(super) fn is_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
+    }
+
+    /// Whether its damage is to be told now, which it is once.
+    pub(super) fn tell_damage(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
     }
 
     /// The reader that was told to has checked it.

@@ -1,13 +1,14 @@
 //! Indexes of sealed segments: loaded when they are needed, bounded in memory, rebuilt when they cannot be trusted.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::extent::{Extent, Look};
 use super::lender::{Found, Lender, full};
-use super::rebuild;
+use super::rebuilding::{Rebuilding, Work};
 use crate::buffer::{Block, Share};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::segment::Footer;
 use crate::ids::Generation;
 use crate::limits::{BLOCK_MAX, INDEX_INTERVAL, SECTOR};
@@ -30,6 +31,8 @@ pub(super) struct Indexes {
 struct State {
     /// Segments whose index was made out of the log itself.
     rebuilt: BTreeSet<Generation>,
+    /// Those whose index is being made so.
+    work: BTreeMap<Generation, Work>,
     /// Indexes that can be loaded again, oldest first, and their bytes.
     loaded: BTreeMap<u64, (std::sync::Weak<Segment>, usize)>,
     bytes: usize,
@@ -38,7 +41,34 @@ struct State {
 
 impl Indexes {
     pub(super) fn forget(&self, generation: Generation) {
-        self.state.lock().rebuilt.remove(&generation);
+        let mut state = self.state.lock();
+        state.rebuilt.remove(&generation);
+        state.work.remove(&generation);
+    }
+
+    /// An index has been made out of the log, and put where it belongs; or it could not be.
+    pub(super) fn rebuilt(&self, segment: &Arc<Segment>, result: Result<()>) {
+        let mut state = self.state.lock();
+        // The segment may have been forgotten meanwhile.
+        if state.work.remove(&segment.generation).is_none() {
+            return;
+        }
+        match result {
+            Ok(()) => drop(state.rebuilt.insert(segment.generation)),
+            Err(error) => drop(state.work.insert(segment.generation, Work::Failed(error))),
+        }
+    }
+
+    /// What there is to wait for while an index is being made. The error is told once.
+    fn under_way(&self, generation: Generation) -> Option<Result<Arc<Extent>>> {
+        let mut state = self.state.lock();
+        match state.work.get(&generation)? {
+            Work::UnderWay(goal) => Some(Ok(Arc::clone(goal))),
+            Work::Failed(_) => match state.work.remove(&generation)? {
+                Work::Failed(error) => Some(Err(error)),
+                Work::UnderWay(goal) => Some(Ok(goal)),
+            },
+        }
     }
 
     /// Notes an index that can be loaded again, and drops the oldest ones beyond `most` bytes.
@@ -97,6 +127,9 @@ impl Lender {
         if let Some(index) = segment.index() {
             return Ok(Found::There(index));
         }
+        if let Some(goal) = self.rebuilding(partition, segment)? {
+            return Ok(Found::Wait(goal));
+        }
         // A segment that was cut has no footer, but is asked for it like any other: that opens its file.
         let end = segment.published().position.next_multiple_of(SECTOR);
         let extent = match self.cache.find(segment.generation, end) {
@@ -120,7 +153,7 @@ impl Lender {
                 self.cache.remove(&extent);
                 // The log is there even if its index cannot be read.
                 if error.kind() == ErrorKind::Io && segment.file().is_some() {
-                    return self.rebuild(partition, segment, None).map(Found::There);
+                    return self.rebuild(partition, segment, false).map(Found::Wait);
                 }
                 Err(partition.unreadable(error, whole(partition, segment)))
             }
@@ -139,7 +172,7 @@ impl Lender {
 
     fn load_footer(&self, partition: &Partition, segment: &Arc<Segment>, end: u64, size: usize) -> Result<Arc<Extent>> {
         self.load(partition, segment, end, Prefix { position: end + size as u64, offset: u64::MAX })
-            .ok_or_else(|| full(partition))
+            .map_err(|why| full(partition, why))
     }
 
     fn read_footer(
@@ -160,16 +193,18 @@ impl Lender {
         let footer = claimed
             .and_then(|claimed| Footer::parse(bytes.get(..claimed)?).ok())
             .filter(|(footer, _)| is_footer_of(footer, segment));
-        let Some((footer, entries)) = footer else { return self.rebuild(partition, segment, None).map(Found::There) };
+        let Some((footer, entries)) = footer else {
+            // Somebody else may have been here before.
+            return match segment.index() {
+                Some(index) => Ok(Found::There(index)),
+                None => self.rebuild(partition, segment, false).map(Found::Wait),
+            };
+        };
         let index = Arc::new(Index::from_entries(entries.iter()));
         segment.set_newest(footer.newest);
-        self.install(segment, &index);
-        Ok(Found::There(index))
-    }
-
-    fn install(&self, segment: &Arc<Segment>, index: &Arc<Index>) {
-        segment.set_index(Some(Arc::clone(index)));
+        segment.set_index(Some(Arc::clone(&index)));
         self.note_index(segment);
+        Ok(Found::There(index))
     }
 
     /// Counts an index that can be loaded again, which may cost others their place in memory.
@@ -188,55 +223,71 @@ impl Lender {
         (self.indexes.state.lock().bytes, self.most_indexed())
     }
 
-    /// An index led nowhere. Makes it anew out of the log, once; whether it was different.
-    pub(super) fn distrust(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<bool> {
+    /// An index led nowhere. Has it made anew out of the log, once: `There` if it is to be believed.
+    pub(super) fn distrust(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Found<()>> {
+        if let Some(goal) = self.rebuilding(partition, segment)? {
+            return Ok(Found::Wait(goal));
+        }
         if segment.closed().is_none() || self.indexes.state.lock().rebuilt.contains(&segment.generation) {
-            return Ok(false);
+            return Ok(Found::There(()));
         }
-        let old = segment.index();
-        let new = self.rebuild(partition, segment, old.as_deref())?;
-        let same = old.is_some_and(|old| old.iter().eq(new.iter()));
-        if !same {
-            self.cache.forget(segment.generation);
-        }
-        Ok(!same)
+        self.rebuild(partition, segment, true).map(Found::Wait)
     }
 
     /// As [`distrust`](Lender::distrust), but where the log cannot be read to make a new one, the index has to do.
-    pub(super) fn distrust_if_readable(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<bool> {
+    pub(super) fn distrust_if_readable(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Found<()>> {
         match self.distrust(partition, segment) {
-            Err(error) if error.damaged().is_some() => Ok(false),
+            Err(error) if error.damaged().is_some() => Ok(Found::There(())),
             result => result,
         }
     }
 
-    /// Makes an index out of the log itself, on the caller's thread: a rare way, and a long one. `hints`, an index that
-    /// may be wrong, helps to find the way on behind damage.
-    fn rebuild(&self, partition: &Partition, segment: &Arc<Segment>, hints: Option<&Index>) -> Result<Arc<Index>> {
-        let what = || format!("rebuilding the index of segment {:05x}", segment.sequence);
-        let closed = || partition.unreadable(Error::new(ErrorKind::Io, what()), whole(partition, segment));
-        let file = segment.file().ok_or_else(closed)?;
+    /// What to wait for while the index of a segment is being made.
+    fn rebuilding(&self, partition: &Partition, segment: &Segment) -> Result<Option<Arc<Extent>>> {
+        let under_way = self.indexes.under_way(segment.generation).transpose();
+        under_way.map_err(|error| partition.unreadable(error, whole(partition, segment)))
+    }
+
+    /// Has an index made out of the log itself: a rare way, and a long one. One that is `distrusted` helps to find the
+    /// way on behind damage. Answers what to wait for.
+    fn rebuild(&self, partition: &Partition, segment: &Arc<Segment>, distrusted: bool) -> Result<Arc<Extent>> {
         let take = |share| Block::take(&self.pool, share, segment.generation, 0, BLOCK_MAX);
-        let block = take(Share::Cache).or_else(|| take(Share::Reserve)).ok_or_else(|| full(partition))?;
-        // SAFETY: the block was just taken, and nobody else knows it.
-        let memory = unsafe { block.bytes_mut(0, BLOCK_MAX) };
-        let (entries, newest) = rebuild::entries(&*file, segment, memory, hints)
-            .map_err(|error| partition.unreadable(Error::file(what(), &error), whole(partition, segment)))?;
-        let index = Arc::new(Index::from_entries(entries));
-        segment.set_newest(newest);
-        self.indexes.state.lock().rebuilt.insert(segment.generation);
-        self.install(segment, &index);
-        Ok(index)
+        let block = take(Share::Cache).or_else(|_| take(Share::Reserve)).map_err(|why| full(partition, why))?;
+        let goal = Arc::new(Extent::loading(block, Prefix { position: BLOCK_MAX as u64, offset: u64::MAX }));
+        match self.indexes.state.lock().work.entry(segment.generation) {
+            Entry::Occupied(there) => {
+                if let Work::UnderWay(goal) = there.get() {
+                    return Ok(Arc::clone(goal));
+                }
+                let Work::Failed(error) = there.remove() else { unreachable!("it is not under way") };
+                return Err(partition.unreadable(error, whole(partition, segment)));
+            }
+            Entry::Vacant(place) => drop(place.insert(Work::UnderWay(Arc::clone(&goal)))),
+        }
+        let hints = segment.index().filter(|_| distrusted);
+        let own = (&self.indexes, &self.cache);
+        Rebuilding::new(segment, hints, distrusted, partition.shard(), own, &goal).begin();
+        Ok(goal)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::Batch;
+    use super::super::lender::{Attempt, Cursor};
     use super::*;
     use crate::buffer::{Budget, HeapMemory, Pool};
+    use crate::durability::Durability;
+    use crate::error::Error;
+    use crate::format::frame::{self, Place, Stamp};
+    use crate::format::plan::Plan;
+    use crate::format::record::Record;
+    use crate::gate::Gate;
     use crate::ids::PartitionId;
-    use crate::segment::IndexEntry;
-    use crate::shard::Keep;
+    use crate::partition::PartitionStart;
+    use crate::segment::{Chain, IndexEntry, SEGMENT_DATA_START};
+    use crate::shard::{Keep, Message, ShardHandle};
+    use crate::tail::{Tail, TailStart};
 
     /// What an appender leaves behind counts as what is read from a footer does: a store that only grows would
     /// otherwise hold 16 bytes for every 32 KiB that it ever took in.
@@ -257,5 +308,169 @@ mod tests {
         let kept: Vec<usize> = (0..10).filter(|at| segments[*at].index().is_some()).collect();
         assert_eq!(kept, [8, 9], "two of 16,000 bytes fit into 32 KiB, and the newest stay");
         assert_eq!(lender.indexed(), (32_000, 32 << 10));
+    }
+
+    const GENERATION: Generation = Generation(7);
+
+    /// A file of 24 records of 200,000 bytes, each a frame, without a footer; and its end.
+    fn file() -> (Vec<u8>, Prefix) {
+        let mut bytes = vec![0; SEGMENT_DATA_START as usize];
+        for offset in 0..24 {
+            let value = vec![offset as u8; 200_000];
+            let records = [Record::new(&value)];
+            let plan = Plan::new(&records).expect("within limits");
+            let at = bytes.len();
+            let place = Place {
+                partition: PartitionId::default(),
+                generation: GENERATION,
+                position: at as u64,
+                segment_base: 0,
+            };
+            bytes.resize((at + plan.frame_size()).next_multiple_of(SECTOR as usize), 0);
+            let stamp = Stamp { base_offset: offset, append_time: 5, durable: None };
+            let end = at + plan.frame_size();
+            plan.encode(&records, &mut bytes[at..end]);
+            frame::seal(&mut bytes[at..end], &place, &plan.fields(stamp));
+            if end < bytes.len() {
+                frame::pad(
+                    &mut bytes[end..],
+                    &Place { position: end as u64, ..place },
+                    &Stamp { base_offset: offset + 1, ..stamp },
+                );
+            }
+        }
+        let end = Prefix { position: bytes.len() as u64, offset: 24 };
+        (bytes, end)
+    }
+
+    struct Rig {
+        lender: Lender,
+        partition: Partition,
+        segment: Arc<Segment>,
+        handle: Arc<ShardHandle>,
+        file: Vec<u8>,
+        reads: usize,
+    }
+
+    impl Rig {
+        fn new() -> Rig {
+            let (file, end) = file();
+            let pool = Pool::new(Budget::new(64 << 20, 0), Box::new(HeapMemory));
+            let segment = Arc::new(Segment::sealed(PartitionId::default(), 0, GENERATION, 0, 0, 1 << 30, end, 0));
+            let start = TailStart {
+                partition: PartitionId::default(),
+                durability: Durability::Durable,
+                next_offset: end.offset,
+                last_time: 5,
+            };
+            let tail = Tail::new(start, Arc::clone(&pool), Arc::new(Chain::new(vec![Arc::clone(&segment)])));
+            let handle = Arc::new(ShardHandle::new(None));
+            let partition = Partition::new(PartitionStart {
+                topic: "t".into(),
+                gate: Arc::new(Gate::new(None)),
+                tail,
+                shard: Arc::clone(&handle),
+                log_start: 0,
+                damaged: Vec::new(),
+            });
+            Rig { lender: Lender::new(pool), partition, segment, handle, file, reads: 0 }
+        }
+
+        /// The device answers everything that it was asked, and whatever it is asked thereupon.
+        fn answer(&mut self, fails: impl Fn(u64) -> bool) {
+            let mut messages = std::collections::VecDeque::new();
+            loop {
+                if messages.is_empty() {
+                    self.handle.take_all(&mut messages);
+                }
+                let Some(message) = messages.pop_front() else { return };
+                let Message::Read(request) = message else { panic!("nothing but reads are asked for") };
+                self.reads += 1;
+                let rest = self.file.get(request.position as usize..).unwrap_or_default();
+                let got = rest.len().min(request.size);
+                // SAFETY: nobody looks at the block before the answer.
+                unsafe { request.block.bytes_mut(0, got) }.copy_from_slice(&rest[..got]);
+                match fails(request.position) {
+                    true => (request.done)(Err(Error::new(ErrorKind::Io, "no"))),
+                    false => (request.done)(Ok(got)),
+                }
+            }
+        }
+
+        fn attempt(&self, cursor: &mut Cursor) -> Result<Option<Batch>> {
+            match self.lender.attempt(&self.partition, cursor, 1)? {
+                Attempt::Batch(batch) => Ok(Some(batch)),
+                Attempt::Wait(_) => Ok(None),
+            }
+        }
+
+        /// Reads at an offset, as a consumer does that never waits.
+        fn poll(&mut self, offset: u64) -> Result<Batch> {
+            let mut cursor = Cursor::new(offset);
+            for _ in 0..100 {
+                if let Some(batch) = self.attempt(&mut cursor)? {
+                    return Ok(batch);
+                }
+                self.answer(|_| false);
+            }
+            panic!("the device has answered everything")
+        }
+    }
+
+    /// It was made on the thread of whoever asked, which may be one that must not wait.
+    #[test]
+    fn an_index_is_made_anew_without_keeping_a_reader_that_does_not_wait() {
+        let mut rig = Rig::new();
+        let (mut first, mut second) = (Cursor::new(20), Cursor::new(3));
+        for cursor in [&mut first, &mut second] {
+            assert!(rig.attempt(cursor).expect("readable").is_none(), "there is a footer to be read");
+        }
+        rig.answer(|_| false);
+        for cursor in [&mut first, &mut second] {
+            assert!(rig.attempt(cursor).expect("readable").is_none(), "there is none, so the log is read");
+        }
+        let before = rig.reads;
+        rig.answer(|_| false);
+        assert_eq!(rig.reads - before, rig.file.len().div_ceil(BLOCK_MAX), "once for both, and block by block");
+        assert!(rig.segment.index().is_some());
+        for offset in [20, 3, 0, 23] {
+            let batch = rig.poll(offset).expect("readable");
+            let record = batch.iter().next().expect("a record");
+            assert_eq!((record.offset, record.value.map(|value| value[0])), (offset, Some(offset as u8)));
+        }
+        let usage = rig.lender.pool().usage();
+        rig.lender.evict(usize::MAX);
+        assert_eq!(rig.lender.pool().usage().cache, 0, "nothing is left behind: {usage:?}");
+    }
+
+    #[test]
+    fn a_log_that_is_refused_while_its_index_is_made_is_an_error_once_and_tried_again() {
+        let mut rig = Rig::new();
+        let mut cursor = Cursor::new(20);
+        rig.attempt(&mut cursor).expect("asks for the footer");
+        rig.answer(|_| false);
+        rig.attempt(&mut cursor).expect("asks for the log");
+        rig.answer(|position| position > 2 << 20);
+        let error = rig.attempt(&mut cursor).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(error.message().contains("rebuilding the index"), "{error}");
+        assert_eq!(rig.poll(20).expect("readable").iter().next().expect("a record").offset, 20);
+    }
+
+    /// Damage that a wrong index made up.
+    #[test]
+    fn a_wrong_index_is_made_anew_without_keeping_a_reader_that_does_not_wait() {
+        let mut rig = Rig::new();
+        let wrong = (0..3).map(|at| IndexEntry::new(at * 8, SEGMENT_DATA_START + u64::from(at) * 1_024_000, true, 0));
+        rig.segment.set_index(Some(Arc::new(Index::from_entries(wrong))));
+        for offset in [0, 9, 23] {
+            let batch = rig.poll(offset).expect("nothing is damaged");
+            assert_eq!(batch.iter().next().expect("a record").offset, offset);
+        }
+        let at = rig.file.len() / 2;
+        rig.file[at] ^= 1;
+        rig.lender.evict(usize::MAX);
+        let damaged: Vec<u64> = (0..24).filter(|offset| rig.poll(*offset).is_err()).collect();
+        assert_eq!(damaged.len(), 1, "what is damaged stays so: {damaged:?}");
     }
 }

@@ -6,7 +6,7 @@ use super::copies::{COPY_MAX, Copies, Holder};
 use super::extent::Extent;
 use super::index::Indexes;
 use super::walk;
-use crate::buffer::{Block, Pool};
+use crate::buffer::{Block, Pool, Shortage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame;
 use crate::partition::{Partition, ReadFrom};
@@ -85,8 +85,8 @@ pub(super) enum Found<T> {
 /// Lends records to readers: out of the blocks that are appended to, out of the cache, or from the device.
 pub(crate) struct Lender {
     pub(super) pool: Arc<Pool>,
-    pub(super) cache: Cache,
-    pub(super) indexes: Indexes,
+    pub(super) cache: Arc<Cache>,
+    pub(super) indexes: Arc<Indexes>,
     copies: Arc<Copies>,
     /// Everybody who reads without a reader.
     unnamed: Holder,
@@ -94,7 +94,7 @@ pub(crate) struct Lender {
 
 impl Lender {
     pub(crate) fn new(pool: Arc<Pool>) -> Lender {
-        let (cache, indexes, unnamed) = (Cache::new(), Indexes::default(), Holder::unnamed());
+        let (cache, indexes, unnamed) = (Arc::new(Cache::new()), Arc::default(), Holder::unnamed());
         Lender { pool, cache, indexes, copies: Arc::default(), unnamed }
     }
 
@@ -198,9 +198,11 @@ impl Lender {
         let bytes = unsafe { block.bytes(at, (end - mark.position) as usize) };
         let header = frame::trusted(bytes, segment.base_offset);
         if mark.says.is_some_and(|says| header.is_none_or(|header| header.base_offset != says)) {
-            self.distrust(partition, segment)?;
             cursor.place = None;
-            return Ok(Step::On);
+            return Ok(match self.distrust(partition, segment)? {
+                Found::There(()) => Step::On,
+                Found::Wait(goal) => Step::Wait(goal),
+            });
         }
         let mut span = walk::span(bytes, segment.base_offset, cursor.offset, max);
         if span.end == 0 {
@@ -215,7 +217,7 @@ impl Lender {
                     cursor.private = None;
                     span = walk::span(bytes, segment.base_offset, cursor.offset, max.min(COPY_MAX));
                     let Some(copied) = self.copies.copy(&cursor.holder, &bytes[span.at..span.at + span.size]) else {
-                        return Err(full(partition));
+                        return Err(full(partition, Shortage::Share));
                     };
                     Some(Batch::copied(copied, &span, segment.base_offset, cursor.offset))
                 }
@@ -228,10 +230,15 @@ impl Lender {
     }
 }
 
-/// The readers' part of the memory is used up.
-pub(super) fn full(partition: &Partition) -> Error {
-    let why = "the readers' part of the memory budget is used up; drop batches that are held";
-    Error::new(ErrorKind::WouldBlock, format!("{partition}: {why}"))
+/// There is no memory to read into.
+pub(super) fn full(partition: &Partition, shortage: Shortage) -> Error {
+    let (kind, why) = match shortage {
+        Shortage::Share => {
+            (ErrorKind::WouldBlock, "the readers' part of the memory budget is used up; drop batches that are held")
+        }
+        Shortage::System => (ErrorKind::NoMemory, "the system gave no memory to read into"),
+    };
+    Error::new(kind, format!("{partition}: {why}"))
 }
 
 /// The segment that the cursor's next records are in, if any of it is visible.

@@ -13,6 +13,7 @@ mod lender;
 #[allow(clippy::module_inception, reason = "the noun of this level")]
 mod reader;
 mod rebuild;
+mod rebuilding;
 mod survey;
 mod times;
 mod walk;

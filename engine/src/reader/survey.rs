@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::check::Damage;
 use super::cold::{damage_of, extent_of, first_offset, request, take};
 use super::extent::{Extent, Look};
-use super::lender::{Lender, full, resident};
+use super::lender::{Found, Lender, full, resident};
 use crate::buffer::Share;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{self, FrameError, Header};
@@ -148,8 +148,8 @@ impl Lender {
         visit: Visit<'_>,
     ) -> Result<Option<ControlFlow<()>>> {
         let block = take(self, Share::Cache, segment, start, end.position)
-            .or_else(|| take(self, Share::Reserve, segment, start, end.position));
-        let extent = Arc::new(Extent::loading(block.ok_or_else(|| full(partition))?, end));
+            .or_else(|_| take(self, Share::Reserve, segment, start, end.position));
+        let extent = Arc::new(Extent::loading(block.map_err(|why| full(partition, why))?, end));
         request(partition, segment, &extent);
         extent.wait(None);
         let size = match extent.look() {
@@ -163,8 +163,13 @@ impl Lender {
         // SAFETY: the read is over, and nobody writes the block again.
         let bytes = unsafe { extent.block.bytes(0, size.min(extent.size())) };
         let damage = damage_of(segment, index, &extent, bytes);
-        if !damage.is_empty() && self.distrust_if_readable(partition, segment)? {
-            return Ok(None);
+        if !damage.is_empty() {
+            while let Found::Wait(goal) = self.distrust_if_readable(partition, segment)? {
+                goal.wait(None);
+            }
+            if segment.index().is_some_and(|now| !now.iter().eq(index.iter())) {
+                return Ok(None);
+            }
         }
         let mut position = start;
         for damage in &damage {

@@ -227,7 +227,7 @@ impl Rig {
             self.handle.announce(tail);
             match result {
                 Ok(appended) => return Ok(appended),
-                Err(Refusal::Failed(error) | Refusal::Full(error)) => return Err(error),
+                Err(Refusal::Failed(error) | Refusal::Full(_, error)) => return Err(error),
                 Err(_) => self.step(),
             }
         }

@@ -215,7 +215,7 @@ impl Incarnation {
                 let config = ShardConfig {
                     identity: JournalIdentity { store, set, shard: at as u32 },
                     journal_files: setting.journal_files,
-                    staging: (0..JOURNAL_IN_FLIGHT_MAX).filter_map(|_| staging()).collect(),
+                    staging: (0..JOURNAL_IN_FLIGHT_MAX).filter_map(|_| staging().ok()).collect(),
                     first_segment: setting.first_segment,
                     largest_segment: setting.largest_segment,
                     depth: 16,

@@ -266,7 +266,7 @@ impl World {
         let excused = match refusal {
             Refusal::Memory(_) | Refusal::Segment(_) | Refusal::Slots(_) => true,
             Refusal::Failed(error) if error.kind() == ErrorKind::Truncated => self.actors.truncating == Some(place),
-            Refusal::Full(_) | Refusal::Failed(_) => {
+            Refusal::Full(..) | Refusal::NoMemory(_) | Refusal::Failed(_) => {
                 excuses.errors || excuses.damaged || excuses.lied || self.oracle.is_damaged(place)
             }
         };

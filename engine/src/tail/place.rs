@@ -3,7 +3,7 @@
 use super::Tail;
 use super::room::Refusal;
 use super::state::{Current, Open, State};
-use crate::buffer::{Block, Share};
+use crate::buffer::{Block, Share, Shortage};
 use crate::error::{Error, ErrorKind};
 use crate::format::frame::{self, HEADER_SIZE, Place, Stamp};
 use crate::ids::Generation;
@@ -182,11 +182,15 @@ impl Tail {
         let mut size = if own { need } else { state.block_size.bytes().max(need).min(room) };
         let since = self.pool.released();
         loop {
-            if let Some(block) = Block::take(&self.pool, Share::Appender, generation, start, size) {
-                return Ok(Open { block, own });
-            }
+            let shortage = match Block::take(&self.pool, Share::Appender, generation, start, size) {
+                Ok(block) => return Ok(Open { block, own }),
+                Err(shortage) => shortage,
+            };
             if size == need {
-                return Err(Refusal::Memory(since));
+                return Err(match shortage {
+                    Shortage::Share => Refusal::Memory(since),
+                    Shortage::System => Refusal::NoMemory(size),
+                });
             }
             size = (size / 4).next_multiple_of(SECTOR as usize).max(need);
             state.block_size.settle(size);
@@ -208,7 +212,7 @@ impl Tail {
         match &state.not_offered {
             Some((_, error)) if !state.told => {
                 state.told = true;
-                Refusal::Full(error.clone())
+                Refusal::Full(self.events(), error.clone())
             }
             _ => Refusal::Segment(self.events()),
         }

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::Tail;
-use crate::error::{Error, Result};
+use super::state::State;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Notify, Ordering, Waiter};
 
-/// Why nothing was claimed. The number in the first three is what [`Tail::wait_room`] needs to miss nothing that
-/// happened since.
+/// Why nothing was claimed. The number in those that may be waited for is what [`Tail::wait_room`] needs to miss nothing
+/// that happened since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The appenders' memory is used up; wait until the device has taken some.
@@ -17,8 +18,11 @@ pub(crate) enum Refusal {
     /// All reservation slots are taken; wait for one to be published.
     Slots(u64),
     /// The segment that was wished for could not be made: the device is full, for instance. The wish is renewed, so
-    /// announce it; a later append may succeed.
-    Full(Error),
+    /// announce it; whoever may wait learns whether that still is so.
+    Full(u64, Error),
+    /// The system gives no memory for so many bytes, though the appenders' part of the budget has room. Nobody has
+    /// any to give back.
+    NoMemory(usize),
     /// The tail takes no more appends.
     Failed(Error),
 }
@@ -36,14 +40,22 @@ impl Tail {
     pub(crate) fn wait_room(&self, refusal: &Refusal, deadline: Option<Instant>) -> Result<bool> {
         match refusal {
             Refusal::Memory(since) => Ok(self.pool.wait_for_memory(*since, deadline)),
-            Refusal::Segment(since) | Refusal::Slots(since) => {
+            Refusal::Segment(since) | Refusal::Full(since, _) | Refusal::Slots(since) => {
                 let changed = self.room.wait(since + 1, deadline, || self.events() > *since);
-                match (refusal, &self.state.lock().not_offered) {
-                    (Refusal::Segment(_), Some((event, error))) if event > since => Err(error.clone()),
+                let State { not_offered, told, .. } = &mut *self.state.lock();
+                match not_offered {
+                    Some((event, error)) if *event > *since && !matches!(refusal, Refusal::Slots(_)) => {
+                        // Later appends ask anew: by then there may be space again.
+                        *told = true;
+                        Err(error.clone())
+                    }
                     _ => Ok(changed),
                 }
             }
-            Refusal::Full(error) | Refusal::Failed(error) => Err(error.clone()),
+            Refusal::NoMemory(size) => {
+                Err(Error::new(ErrorKind::NoMemory, format!("the system gave no memory for a block of {size} bytes")))
+            }
+            Refusal::Failed(error) => Err(error.clone()),
         }
     }
 
@@ -56,7 +68,7 @@ impl Tail {
             Refusal::Segment(since) | Refusal::Slots(since) => {
                 self.room.tell(since + 1, waiter, || self.events() > *since)
             }
-            Refusal::Full(_) | Refusal::Failed(_) => true,
+            Refusal::Full(..) | Refusal::NoMemory(_) | Refusal::Failed(_) => true,
         }
     }
 

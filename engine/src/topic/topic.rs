@@ -77,7 +77,8 @@ impl Topic {
     /// [`TooLarge`](crate::ErrorKind::TooLarge) beyond a limit; [`NoSpace`](crate::ErrorKind::NoSpace) when the device
     /// is full, and a later append may succeed; [`PartitionFailed`](crate::ErrorKind::PartitionFailed) when the device
     /// refused an earlier write or this one, until the store is opened again;
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a partition in which acknowledged records are damaged. Where the
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a partition in which acknowledged records are damaged;
+    /// [`NoMemory`](crate::ErrorKind::NoMemory) if the budget has room and the system gives none. Where the
     /// device refused this very write it is not known whether the record is on it; it is not acknowledged, and
     /// recovery decides.
     pub fn append(&self, record: &Record<'_>) -> Result<Appended> {

@@ -1,6 +1,7 @@
 //! One test per rule.
 
 use super::*;
+use crate::buffer::MemorySource;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{BATCH_IN_BLOCK_MAX, BLOCK_MAX, INDEX_INTERVAL, RESERVATIONS_MAX, SECTOR};
 use crate::segment::{Prefix, SEGMENT_DATA_START};
@@ -59,11 +60,39 @@ fn a_segment_that_cannot_be_made_is_told_once_and_wished_for_again() {
     let full = Error::new(ErrorKind::NoSpace, "no space");
     assert!(tail.offer_segment(Err(full.clone())).is_none());
     assert_eq!(tail.wait_room(&refusal, None), Err(full.clone()));
-    assert_eq!(append(&tail, b"x"), Err(Refusal::Full(full)));
+    assert!(matches!(append(&tail, b"x"), Err(Refusal::Segment(_))), "it was told");
+    assert!(tail.offer_segment(Err(full.clone())).is_none());
+    let refusal = append(&tail, b"x").expect_err("nobody has waited");
+    assert!(matches!(&refusal, Refusal::Full(_, error) if *error == full));
     assert!(tail.wants_segment().is_some());
     assert!(matches!(append(&tail, b"x"), Err(Refusal::Segment(_))));
     tail.offer_segment(Ok(prepared(1, 1 << 20)));
+    assert!(tail.wait_room(&refusal, None).expect("by now there is space"));
     append(&tail, b"x").expect("there is room again");
+}
+
+/// Appends waited for memory that nobody had.
+#[test]
+fn a_system_without_memory_is_an_error_and_nothing_to_wait_for() {
+    struct NoMemory;
+
+    impl MemorySource for NoMemory {
+        fn map(&self, _size: usize) -> Option<core::ptr::NonNull<u8>> {
+            None
+        }
+
+        unsafe fn unmap(&self, _at: core::ptr::NonNull<u8>, _size: usize) {}
+    }
+
+    let pool = Pool::new(Budget::new(64 * MIB, 0), Box::new(NoMemory));
+    let start = TailStart { partition: PARTITION, durability: Durability::Durable, next_offset: 0, last_time: 0 };
+    let tail = Tail::new(start, pool, Arc::new(Chain::new(Vec::new())));
+    tail.offer_segment(Ok(prepared(1, 1 << 20)));
+    let refusal = append(&tail, b"x").expect_err("there is no memory");
+    assert!(matches!(refusal, Refusal::NoMemory(_)), "{refusal:?}");
+    let error = tail.wait_room(&refusal, None).expect_err("nothing to wait for");
+    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
+    assert_eq!(tail.snapshot().next_offset, 0);
 }
 
 #[test]

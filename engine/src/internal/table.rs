@@ -269,7 +269,7 @@ impl Table {
         if self.state.lock().loaded {
             // Memory has what the log should have.
             self.rewrite(&turn)?;
-            return Ok(Repaired { kept: kept(&*self.state.lock()), ..Repaired::default() });
+            return Ok(Repaired { kept: kept(&self.state.lock()), ..Repaired::default() });
         }
         let (mut live, mut uncertain, mut lost) = (Map::new(), BTreeSet::new(), Vec::new());
         self.log.load(&mut |logged| {

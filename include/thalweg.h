@@ -515,7 +515,7 @@ typedef struct thalweg_error {
    */
   char topic[256];
   /**
-   * A sentence to show: UTF-8, ends with a zero byte, cut where it is longer.
+   * A sentence to show: UTF-8, ends with a zero byte, without its middle where it is longer.
    */
   char message[1024];
 } thalweg_error;

@@ -581,7 +581,7 @@ typedef struct thalweg_error {
    */
   char topic[256];
   /**
-   * A sentence to show: UTF-8, ends with a zero byte, cut where it is longer.
+   * A sentence to show: UTF-8, ends with a zero byte, without its middle where it is longer.
    */
   char message[1024];
 } thalweg_error;
@@ -1699,7 +1699,7 @@ thalweg_status thalweg_topic_list(struct thalweg_engine *engine,
 /**
  * What a topic looks like now: info gets it.
  *
- * Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; CLOSED, FORKED. Since 0.1.
+ * Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; NO_MEMORY; CLOSED, FORKED. Since 0.1.
  */
 thalweg_status thalweg_topic_describe(struct thalweg_topic *topic,
                                       struct thalweg_topic_info *info,
@@ -1709,7 +1709,7 @@ thalweg_status thalweg_topic_describe(struct thalweg_topic *topic,
  * The partitions of a topic, from the index first on. partitions gets as many as capacity allows, count how many there
  * are from there on.
  *
- * Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; CLOSED, FORKED. Since 0.1.
+ * Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; NO_MEMORY; CLOSED, FORKED. Since 0.1.
  */
 thalweg_status thalweg_topic_list_partitions(struct thalweg_topic *topic,
                                              uint32_t first,
@@ -1723,7 +1723,7 @@ thalweg_status thalweg_topic_list_partitions(struct thalweg_topic *topic,
  * are.
  *
  * Does not block. Any thread. Errors: NOT_FOUND for a partition that the topic does not have; INVALID_ARGUMENT; DELETED;
- * CLOSED, FORKED. Since 0.1.
+ * NO_MEMORY; CLOSED, FORKED. Since 0.1.
  */
 thalweg_status thalweg_topic_list_damaged(struct thalweg_topic *topic,
                                           uint32_t partition,

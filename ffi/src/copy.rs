@@ -52,7 +52,10 @@ impl Target {
             let needed: usize = parts.iter().map(|part| part.len()).sum();
             if count == self.entry_capacity || needed > self.capacity - size {
                 if count == 0 {
-                    let text = format!("a record has {needed} bytes; the buffer has {}", self.capacity);
+                    let text = match self.entry_capacity {
+                        0 => "there are records; entry_capacity is 0".into(),
+                        _ => format!("a record has {needed} bytes; the buffer has {}", self.capacity),
+                    };
                     return Err(Failure::new(TOO_LARGE, text));
                 }
                 break;

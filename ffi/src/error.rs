@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use crate::failure::Failure;
 use crate::status::thalweg_status;
-use crate::text::put_text;
+use crate::text::{put_message, put_text};
 
 /// Where a call tells what went wrong: the last argument of each call that can fail, or NULL if nobody asks. It is
 /// written only on failure, and only if size is right: set it with thalweg_error_init, or size by hand.
@@ -24,7 +24,7 @@ pub struct thalweg_error {
     pub end: u64,
     /// Their topic, or empty. Ends with a zero byte.
     pub topic: [c_char; 256],
-    /// A sentence to show: UTF-8, ends with a zero byte, cut where it is longer.
+    /// A sentence to show: UTF-8, ends with a zero byte, without its middle where it is longer.
     pub message: [c_char; 1024],
 }
 
@@ -69,7 +69,7 @@ pub(crate) unsafe fn tell(error: *mut thalweg_error, failure: &Failure) -> thalw
         error.start = damaged.map_or(0, |range| range.start);
         error.end = damaged.map_or(0, |range| range.end);
         put_text(&mut error.topic, damaged.map_or("", |range| &range.topic));
-        put_text(&mut error.message, failure.text());
+        put_message(&mut error.message, failure.text());
     }
     failure.status()
 }

@@ -12,7 +12,7 @@ use crate::error::thalweg_error;
 use crate::failure::Failure;
 use crate::handle::Table;
 use crate::status::{self, OK, WOULD_BLOCK, thalweg_status};
-use crate::text::put_text;
+use crate::text::{put_message, put_text};
 
 /// The events of an engine. Close it with thalweg_events_close.
 pub struct thalweg_events {
@@ -94,7 +94,7 @@ impl From<&Event> for thalweg_event {
             topic: [0; 256],
             message: [0; 1024],
         };
-        put_text(&mut made.message, &event.to_string());
+        put_message(&mut made.message, &event.to_string());
         let mut of = |topic: &str, partition, start, end| {
             put_text(&mut made.topic, topic);
             (made.partition, made.start, made.end) = (partition, start, end);

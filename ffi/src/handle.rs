@@ -278,7 +278,8 @@ impl<T> Ref<T> {
     fn of_this_process(self) -> Answer<Ref<T>> {
         // SAFETY: the slot is open and referenced, so its guard was written and stays.
         if unsafe { (*self.slot.process.get()).assume_init_ref() }.forked() {
-            // Not given back: a value of the parent must not be dropped here.
+            self.slot.state.fetch_sub(1, Ordering::AcqRel);
+            // Not as others leave: a value of the parent must not be dropped here.
             std::mem::forget(self);
             return Err(forked());
         }
@@ -371,6 +372,29 @@ mod tests {
         drop(TABLE.close(handle).expect("closing is allowed"));
         let next: *mut Opaque = TABLE.open(8).expect("room");
         assert_eq!(*TABLE.get(next).expect("the slot is as new"), 8);
+    }
+
+    /// Each answer left a reference behind, and after 2^29 of them the count ran into the flags.
+    #[test]
+    fn a_forked_child_is_refused_any_number_of_times() {
+        static TABLE: Table<u8> = Table::new(6, "a test");
+        let handle: *mut Opaque = TABLE.open(7).expect("room");
+        let Ok((slot, _)) = TABLE.find(handle as u64) else { panic!("there") };
+        let before = slot.state.load(Ordering::Relaxed);
+        // SAFETY: the child only counts and ends; it neither allocates nor panics before that.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let refused = (0..3).all(|_| TABLE.get(handle).is_err_and(|failure| failure.status() == FORKED));
+            let closed = TABLE.close(handle).is_err_and(|failure| failure.status() == FORKED);
+            let same = slot.state.load(Ordering::Relaxed) == before;
+            // SAFETY: nothing of the parent's is run at this end.
+            unsafe { libc::_exit(if refused && closed && same { 0 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is a live value.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "the references of the child come back");
+        drop(TABLE.close(handle).expect("open here"));
     }
 
     #[test]

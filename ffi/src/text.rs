@@ -84,6 +84,24 @@ pub(crate) fn put_text(field: &mut [c_char], text: &str) {
     field[size] = 0;
 }
 
+/// As [`put_text`], but where it is too long the middle is left out: the end of a message says why.
+pub(crate) fn put_message(field: &mut [c_char], text: &str) {
+    const LEFT_OUT: &str = " ... ";
+    let room = field.len() - 1;
+    if text.len() <= room {
+        return put_text(field, text);
+    }
+    let half = room.saturating_sub(LEFT_OUT.len()) / 2;
+    let (mut begin, mut end) = (half, text.len() - half);
+    while !text.is_char_boundary(begin) {
+        begin -= 1;
+    }
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    put_text(field, &[&text[..begin], LEFT_OUT, &text[end..]].concat());
+}
+
 /// Copies bytes to the caller's buffer, as many as fit; tells the size of all of them.
 ///
 /// # Safety
@@ -110,8 +128,10 @@ pub(crate) unsafe fn copy_text(from: &str, buffer: *mut c_char, capacity: usize)
         return Err(null("buffer"));
     }
     if capacity > 0 {
+        // No more is looked at than the text takes: a capacity may be larger than any object can be.
+        let size = capacity.min(from.len() + 1);
         // SAFETY: the buffer has room, as the caller says.
-        put_text(unsafe { std::slice::from_raw_parts_mut(buffer, capacity) }, from);
+        put_text(unsafe { std::slice::from_raw_parts_mut(buffer, size) }, from);
     }
     Ok(from.len())
 }
@@ -139,5 +159,25 @@ mod tests {
         assert_eq!(field[0], 0);
         put_text(&mut field, "abcd");
         assert_eq!(field.map(|c| c as u8), *b"abcd\0");
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_keeps_its_end() {
+        let mut field = [1 as c_char; 16];
+        let mut put = |text: &str| {
+            put_message(&mut field, text);
+            field.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect::<Vec<u8>>()
+        };
+        assert_eq!(put("123456789012345"), b"123456789012345");
+        assert_eq!(put("1234567890123456"), b"12345 ... 23456");
+        assert_eq!(put("1234ä567890123ä4567"), "1234 ... 4567".as_bytes(), "no character is divided");
+    }
+
+    #[test]
+    fn a_capacity_beyond_any_object_is_allowed() {
+        let mut memory = [1 as c_char; 4];
+        // SAFETY: the text and its end take three bytes.
+        let size = unsafe { copy_text("ab", memory.as_mut_ptr(), usize::MAX) }.expect("there is a buffer");
+        assert_eq!((size, memory.map(|c| c as u8)), (2, [b'a', b'b', 0, 1]));
     }
 }

@@ -234,7 +234,7 @@ pub unsafe extern "C" fn thalweg_topic_list(
 
 /// What a topic looks like now: info gets it.
 ///
-/// Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; CLOSED, FORKED. Since 0.1.
+/// Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; NO_MEMORY; CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_describe(
     topic: *mut thalweg_topic,
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn thalweg_topic_describe(
 /// The partitions of a topic, from the index first on. partitions gets as many as capacity allows, count how many there
 /// are from there on.
 ///
-/// Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; CLOSED, FORKED. Since 0.1.
+/// Does not block. Any thread. Errors: INVALID_ARGUMENT; DELETED; NO_MEMORY; CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_list_partitions(
     topic: *mut thalweg_topic,
@@ -278,7 +278,7 @@ pub unsafe extern "C" fn thalweg_topic_list_partitions(
 /// are.
 ///
 /// Does not block. Any thread. Errors: NOT_FOUND for a partition that the topic does not have; INVALID_ARGUMENT; DELETED;
-/// CLOSED, FORKED. Since 0.1.
+/// NO_MEMORY; CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_list_damaged(
     topic: *mut thalweg_topic,

@@ -64,6 +64,15 @@ static void ranges(void) {
     thalweg_engine *engine = NULL;
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_engine_open(NULL, NULL, &engine, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_engine_open("x", NULL, NULL, &error));
+    thalweg_engine *none = NULL;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_engine_open("", NULL, &none, &error));
+    CHECK(strcmp(error.message, "the path of the store is empty") == 0);
+    /* The reason stands at the end of the message, and is not cut off. */
+    static char path[6000];
+    memset(path, 'x', sizeof path - 1);
+    ANSWERS(THALWEG_IO, thalweg_engine_open(path, NULL, &none, &error));
+    if (!strstr(error.message, "too long")) FAIL("the reason is missing: %s", error.message);
+    CHECK(strlen(error.message) < sizeof error.message && strstr(error.message, "x ... x"));
     /* Without a place for the error the answer is the same. */
     CHECK(thalweg_engine_open(NULL, NULL, &engine, NULL) == THALWEG_INVALID_ARGUMENT);
     /* One that nobody made ready is left alone. */

@@ -23,6 +23,8 @@ static void numbers(thalweg_engine *engine, thalweg_topic *topic) {
     CHECK(size > 100);
     OK(thalweg_engine_metrics_json(engine, text, sizeof text, &again, &error));
     CHECK(strlen(text) == again && text[0] == '{' && text[again - 1] == '}' && strstr(text, "\"topic\":\"orders\""));
+    OK(thalweg_engine_metrics_json(engine, text, SIZE_MAX, &again, &error));
+    CHECK(strlen(text) == again);
     OK(thalweg_engine_metrics_json(engine, text, 10, &again, &error));
     CHECK(strlen(text) == 9 && again > 100);
     OK(thalweg_engine_metrics_prometheus(engine, text, sizeof text, &size, &error));

@@ -38,6 +38,18 @@ fn full_device(runtime: Runtime) {
     }
     let small = Mounted::new("ext4", 96);
     fill_and_free(&small.store(), runtime);
+    free_by_truncation(&small.store(), runtime);
+}
+
+/// The first append after space was made answered for the time before.
+fn free_by_truncation(store: &Path, runtime: Runtime) {
+    let engine = open(store, runtime);
+    let topic = engine.topic("full").expect("the topic");
+    fill(&topic, 2);
+    let end = topic.describe().expect("described").partitions[0].high_watermark;
+    topic.truncate_before(0, end - 10).expect("truncating works on a full device");
+    topic.append(&Record::new(&[0; 30_000])).expect("there is space");
+    engine.close().expect("a clean close");
 }
 
 /// Fills what there is, frees some of it, and goes on.

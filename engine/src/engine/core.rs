@@ -240,7 +240,7 @@ impl Core {
 
     pub(crate) fn topics(&self) -> Result<Vec<TopicDescription>> {
         self.common.gate.check()?;
-        Ok(self.handles().iter().map(|topic| topic.state().describe()).collect())
+        self.handles().iter().map(|topic| topic.state().describe()).collect()
     }
 
     pub(crate) fn delete_topic(&self, name: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The places of a topic's partitions: found without a lock, never moved, more of them at any time.
 
+use std::collections::TryReserveError;
 use std::sync::OnceLock;
 
 use crate::limits::PARTITIONS_MAX;
@@ -29,20 +30,45 @@ impl<T> Slots<T> {
         self.count.store(count, Ordering::Release);
     }
 
-    /// The place of an index; `None` beyond the last.
+    /// The place of an index; `None` beyond the last. The error: there is no memory for it and its neighbours.
     #[inline]
-    pub(super) fn get(&self, index: u32) -> Option<&OnceLock<T>> {
+    pub(super) fn get(&self, index: u32) -> Result<Option<&OnceLock<T>>, TryReserveError> {
         if index >= self.len() {
-            return None;
+            return Ok(None);
         }
-        let bucket = index.checked_ilog2().map_or(0, |log| log as usize + 1);
-        let (first, size) = if bucket == 0 { (0, 1) } else { (1_usize << (bucket - 1), 1_usize << (bucket - 1)) };
-        let places = self.buckets[bucket].get_or_init(|| (0..size).map(|_| OnceLock::new()).collect());
-        places.get(index as usize - first)
+        let (bucket, first) = bucket_of(index);
+        let places = match self.buckets[bucket].get() {
+            Some(places) => places,
+            None => self.make(bucket, first.max(1))?,
+        };
+        Ok(places.get(index as usize - first))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &OnceLock<T>> {
-        (0..self.len()).filter_map(|index| self.get(index))
+    #[cold]
+    fn make(&self, bucket: usize, size: usize) -> Result<&[OnceLock<T>], TryReserveError> {
+        let mut places = Vec::new();
+        places.try_reserve_exact(size)?;
+        places.extend((0..size).map(|_| OnceLock::new()));
+        Ok(self.buckets[bucket].get_or_init(|| places.into_boxed_slice()))
+    }
+
+    /// What the place of an index is filled with.
+    pub(super) fn filled(&self, index: u32) -> Option<&T> {
+        let (bucket, first) = bucket_of(index);
+        self.buckets.get(bucket)?.get()?.get(index as usize - first)?.get()
+    }
+
+    /// What places are filled with.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.buckets.iter().filter_map(OnceLock::get).flatten().filter_map(OnceLock::get)
+    }
+}
+
+/// The bucket of an index, and the index of its first place. It has as many places, or one.
+fn bucket_of(index: u32) -> (usize, usize) {
+    match index.checked_ilog2() {
+        None => (0, 0),
+        Some(log) => (log as usize + 1, 1 << log),
     }
 }
 
@@ -53,13 +79,17 @@ mod tests {
     #[test]
     fn every_place_is_its_own_and_stays() {
         let slots = Slots::new(3);
-        assert!(slots.get(2).is_some() && slots.get(3).is_none());
-        slots.get(2).expect("within").set(2).expect("empty");
+        let get = |index| slots.get(index).expect("there is memory");
+        assert!(get(2).is_some() && get(3).is_none());
+        assert!(slots.filled(2).is_none() && slots.filled(70_000).is_none() && slots.filled(u32::MAX).is_none());
+        get(2).expect("within").set(2).expect("empty");
+        assert_eq!((slots.filled(2), slots.iter().count()), (Some(&2), 1));
         slots.grow(PARTITIONS_MAX);
         for index in (0..PARTITIONS_MAX).filter(|index| *index != 2) {
-            slots.get(index).expect("within").set(index).expect("empty");
+            get(index).expect("within").set(index).expect("empty");
         }
-        assert!(slots.get(PARTITIONS_MAX).is_none());
-        assert!(slots.iter().map(|slot| *slot.get().expect("filled")).eq(0..PARTITIONS_MAX));
+        assert!(get(PARTITIONS_MAX).is_none());
+        assert!(slots.iter().copied().eq(0..PARTITIONS_MAX));
+        assert!((0..PARTITIONS_MAX).all(|index| slots.filled(index) == Some(&index)));
     }
 }

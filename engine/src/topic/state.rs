@@ -133,8 +133,9 @@ impl TopicState {
     /// Its place, where the partition is made if this is its first use.
     pub(crate) fn seat(&self, index: u32) -> Result<&Arc<Seat>> {
         match self.slots.get(index) {
-            Some(slot) => Ok(slot.get_or_init(|| Arc::new(Seat::new(self.make(index))))),
-            None => Err(self.no_partition(index)),
+            Ok(Some(slot)) => Ok(slot.get_or_init(|| Arc::new(Seat::new(self.make(index))))),
+            Ok(None) => Err(self.no_partition(index)),
+            Err(_) => Err(self.no_memory()),
         }
     }
 
@@ -143,6 +144,13 @@ impl TopicState {
         let last = self.partitions() - 1;
         let message = format!("topic {:?} has partitions 0 to {last}, not {index}", self.name);
         Error::new(ErrorKind::NotFound, message)
+    }
+
+    #[cold]
+    fn no_memory(&self) -> Error {
+        let message =
+            format!("the system has no memory for the {} partitions of topic {:?}", self.partitions(), self.name);
+        Error::new(ErrorKind::NoMemory, message)
     }
 
     fn make(&self, index: u32) -> Partition {
@@ -160,19 +168,20 @@ impl TopicState {
 
     /// Puts in a partition that recovery found.
     pub(crate) fn install(&self, partition: Partition) {
-        let slot = self.slots.get(partition.id().partition).expect("recovery names partitions of the topic");
+        let slot = self.slots.get(partition.id().partition).expect("an open has memory for what it found");
+        let slot = slot.expect("recovery names partitions of the topic");
         let fresh = slot.set(Arc::new(Seat::new(partition))).is_ok();
         assert!(fresh, "recovery names each partition once, before anybody uses it");
     }
 
     /// A partition, if it has been used.
     pub(crate) fn known(&self, index: u32) -> Option<Arc<Partition>> {
-        self.slots.get(index).and_then(OnceLock::get).map(|seat| seat.current())
+        self.slots.filled(index).map(|seat| seat.current())
     }
 
     /// The places of partitions that have been used.
     pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
-        self.slots.iter().filter_map(|slot| slot.get().map(Arc::clone)).collect()
+        self.slots.iter().cloned().collect()
     }
 
     /// The partitions that have been used.
@@ -243,10 +252,13 @@ impl TopicState {
         }
     }
 
-    pub(crate) fn describe(&self) -> TopicDescription {
-        let partitions = self.slots.iter().enumerate().map(|(index, slot)| {
+    pub(crate) fn describe(&self) -> Result<TopicDescription> {
+        let mut partitions = Vec::new();
+        let total = self.partitions();
+        partitions.try_reserve_exact(total as usize).map_err(|_| self.no_memory())?;
+        partitions.extend((0..total).map(|partition| {
             let empty = PartitionDescription {
-                partition: u32::try_from(index).expect("a topic has at most 65,536 partitions"),
+                partition,
                 log_start: 0,
                 high_watermark: 0,
                 size: 0,
@@ -254,14 +266,12 @@ impl TopicState {
                 damaged: Vec::new(),
                 failed: None,
             };
-            slot.get().map_or(empty.clone(), |seat| describe(&seat.current(), empty))
-        });
-        TopicDescription {
-            name: self.name.to_string(),
-            id: self.id.0,
-            durability: self.durability,
-            partitions: partitions.collect(),
-        }
+            match self.slots.filled(partition) {
+                Some(seat) => describe(&seat.current(), empty),
+                None => empty,
+            }
+        }));
+        Ok(TopicDescription { name: self.name.to_string(), id: self.id.0, durability: self.durability, partitions })
     }
 }
 

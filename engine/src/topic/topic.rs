@@ -295,10 +295,11 @@ impl Topic {
     /// What the topic looks like now.
     ///
     /// # Errors
-    /// Only those of a handle that is not valid any more.
+    /// Those of a handle that is not valid any more, and [`NoMemory`](crate::ErrorKind::NoMemory) if the system has none
+    /// for the list of the partitions.
     pub fn describe(&self) -> Result<TopicDescription> {
         self.state.check()?;
-        Ok(self.state.describe())
+        self.state.describe()
     }
 
     /// Shows the frames of a partition as they stand in its segments, beginning with the one that holds the offset

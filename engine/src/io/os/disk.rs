@@ -44,6 +44,9 @@ impl OsDisk {
     }
 
     fn open_as(path: &Path, create: bool, trust_shared: bool, only_read: bool) -> Result<OsDisk> {
+        if path.as_os_str().is_empty() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "the path of the store is empty"));
+        }
         let shown = path.display();
         let root = match Root::open(path) {
             Err(e) if create && e.kind() == io::ErrorKind::NotFound => {

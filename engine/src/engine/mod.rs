@@ -6,6 +6,8 @@ mod measure;
 mod open;
 mod options;
 mod positions;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::path::Path;

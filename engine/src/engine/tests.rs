@@ -1,4 +1,4 @@
-//! What the system does not give to an open engine, in processes of their own.
+//! Engines of processes that have little left.
 
 use crate::io::child;
 use crate::{Engine, ErrorKind, Options, Record, Target, TopicOptions};
@@ -26,6 +26,12 @@ fn child_that_opens_with_few_descriptors() {
         }
         assert!((1..36).contains(&opened), "{opened} opens had enough");
     }
+}
+
+#[test]
+fn an_open_without_descriptors_says_so() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    child::run("engine::tests::child_that_opens_with_few_descriptors", directory.path());
 }
 
 /// Sets how much may be mapped, beyond what is: bytes.
@@ -73,10 +79,4 @@ fn child_without_memory() {
 fn a_system_without_memory_is_an_error() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     child::run("engine::tests::child_without_memory", directory.path());
-}
-
-#[test]
-fn an_open_without_descriptors_says_so() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    child::run("engine::tests::child_that_opens_with_few_descriptors", directory.path());
 }

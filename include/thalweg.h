@@ -549,7 +549,7 @@ typedef int32_t thalweg_status;
 
 /**
  * Where a call tells what went wrong: the last argument of each call that can fail, or NULL if nobody asks. It is
- * written only on failure, and only if size is right: set it with thalweg_error_init, or size by hand.
+ * written only on failure, as far as its size says, and only if that is one: set it with thalweg_error_init, or by hand.
  */
 typedef struct thalweg_error {
   /**
@@ -1529,11 +1529,11 @@ const char *thalweg_status_name(thalweg_status status);
 const char *thalweg_status_text(thalweg_status status);
 
 /**
- * Makes an error ready for use. NULL is allowed.
+ * Makes an error ready for use. size is sizeof(thalweg_error). NULL is allowed.
  *
  * Does not block. Any thread. Since 0.1.
  */
-void thalweg_error_init(struct thalweg_error *error);
+void thalweg_error_init(struct thalweg_error *error, size_t size);
 
 /**
  * The version of the library that is loaded: major * 1000000 + minor * 1000 + patch.

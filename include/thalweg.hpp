@@ -112,7 +112,7 @@ namespace detail {
 // The error of one call.
 struct failure {
     thalweg_error raw;
-    failure() noexcept { thalweg_error_init(&raw); }
+    failure() noexcept { thalweg_error_init(&raw, sizeof raw); }
     operator thalweg_error *() noexcept { return &raw; }
     // Throws unless the call was done, or answered one of these.
     template <typename... Harmless> bool check(thalweg_status status, Harmless... harmless) const {
@@ -221,9 +221,9 @@ struct start {
 
 // A header of a record. Its bytes are somebody else's.
 struct header : thalweg_header {
-    header(std::string_view name, std::string_view value) noexcept
-        : thalweg_header{bytes(name), bytes(value)} {}
-    explicit header(std::string_view name) noexcept : thalweg_header{bytes(name), bytes(std::nullopt)} {}
+    header(std::string_view its_name, std::string_view its_value) noexcept
+        : thalweg_header{bytes(its_name), bytes(its_value)} {}
+    explicit header(std::string_view its_name) noexcept : thalweg_header{bytes(its_name), bytes(std::nullopt)} {}
 };
 
 // A record to append. Its bytes are somebody else's, and have to be there until the call returns.
@@ -484,7 +484,7 @@ public:
     std::optional<error> failure(const thalweg_completion &completion) const {
         detail::failure failure;
         thalweg_error why;
-        thalweg_error_init(&why);
+        thalweg_error_init(&why, sizeof why);
         const thalweg_status status = thalweg_completion_queue_failure(raw_, &completion, &why, failure);
         if (!failure.check(status, THALWEG_NOT_FOUND)) return std::nullopt;
         return error(why);

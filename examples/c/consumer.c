@@ -30,7 +30,7 @@ int main(int count, char **arguments) {
         return 2;
     }
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine;
     check(thalweg_engine_open(arguments[1], NULL, &engine, &error), &error, "open");
     thalweg_topic *topic;

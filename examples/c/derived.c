@@ -38,7 +38,7 @@ int main(int count, char **arguments) {
         fprintf(stderr, "usage: %s STORE SOURCE DERIVED\n", arguments[0]);
         return 2;
     }
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine;
     check(thalweg_engine_open(arguments[1], NULL, &engine, &error), "open");
     thalweg_topic *source, *derived;

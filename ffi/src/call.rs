@@ -122,7 +122,7 @@ mod tests {
         unsafe {
             assert_eq!(call(&raw mut error, fail), INVALID_ARGUMENT);
             assert_eq!(error.status, OK, "its size is not known");
-            crate::error::thalweg_error_init(&raw mut error);
+            crate::error::thalweg_error_init(&raw mut error, size_of::<thalweg_error>());
             assert_eq!(call(&raw mut error, fail), INVALID_ARGUMENT);
         }
         assert_eq!(error.status, INVALID_ARGUMENT);

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use thalweg::{Completed, CompletionQueue, ErrorKind};
 
-use crate::arguments::check;
+use crate::arguments::{self, check};
 use crate::call::{call, call_on, close, timeout};
-use crate::error::{has_room, tell, thalweg_error};
+use crate::error::thalweg_error;
 use crate::failure::{Answer, Failure};
 use crate::handle::Table;
 use crate::reasons::Reasons;
@@ -217,12 +217,9 @@ pub unsafe extern "C" fn thalweg_completion_queue_failure(
     unsafe {
         call_on(&QUEUES, queue, error, |object| {
             check(completion, "completion")?;
-            check(why, "why")?;
-            if !has_room(why) {
-                return Err(Failure::new(INVALID_ARGUMENT, "why is not made ready: thalweg_error_init does that"));
-            }
+            let room = arguments::filled(why)?;
             match object.reasons.get((*completion).failure) {
-                Some(reason) => _ = tell(why, &reason.into()),
+                Some(reason) => room.put(&thalweg_error::from(&reason.into())),
                 None => return Err(Failure::new(NOT_FOUND, "no failure of this number is kept in the queue")),
             }
             Ok(())

@@ -2,12 +2,14 @@
 
 use std::ffi::c_char;
 
+use crate::arguments::{self, Prefixed};
 use crate::failure::Failure;
 use crate::status::thalweg_status;
 use crate::text::{put_message, put_text};
 
 /// Where a call tells what went wrong: the last argument of each call that can fail, or NULL if nobody asks. It is
-/// written only on failure, and only if size is right: set it with thalweg_error_init, or size by hand.
+/// written only on failure, as far as its size says, and only if that is one: set it with thalweg_error_init, or by hand.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct thalweg_error {
     /// sizeof(thalweg_error).
@@ -28,48 +30,49 @@ pub struct thalweg_error {
     pub message: [c_char; 1024],
 }
 
-/// Makes an error ready for use. NULL is allowed.
+// SAFETY: integers, none of them padded.
+unsafe impl Prefixed for thalweg_error {
+    const NAME: &'static str = "thalweg_error";
+}
+
+/// Makes an error ready for use. size is sizeof(thalweg_error). NULL is allowed.
 ///
 /// Does not block. Any thread. Since 0.1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn thalweg_error_init(error: *mut thalweg_error) {
-    if !error.is_null() {
-        // SAFETY: the caller's error is valid for writes; all its fields may be zero.
-        unsafe {
-            error.write_bytes(0, 1);
-            (*error).size = size_of::<thalweg_error>() as u32;
-        }
-    }
+pub unsafe extern "C" fn thalweg_error_init(error: *mut thalweg_error, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(error, size) };
 }
 
-/// Whether the caller's error is there and ready.
+/// Tells a failure in the caller's error, if there is one and it is ready.
 ///
 /// # Safety
-/// `error` is NULL or valid for reads of its size.
-pub(crate) unsafe fn has_room(error: *const thalweg_error) -> bool {
-    // SAFETY: the first field of what the caller has is the size.
-    !error.is_null() && error.is_aligned() && unsafe { (*error).size } as usize >= size_of::<thalweg_error>()
-}
-
-/// Tells a failure in the caller's error, if there is one.
-///
-/// # Safety
-/// `error` is NULL or valid for writes.
+/// `error` is NULL, or valid for reads and writes as far as its size says.
 #[cold]
 pub(crate) unsafe fn tell(error: *mut thalweg_error, failure: &Failure) -> thalweg_status {
     // SAFETY: as the caller says.
-    if unsafe { has_room(error) } {
-        // SAFETY: the caller has this version's struct, or a larger one.
-        let error = unsafe { &mut *error };
-        let engine = failure.engine();
-        let damaged = engine.and_then(thalweg::Error::damaged);
-        error.status = failure.status();
-        error.os_error = engine.and_then(thalweg::Error::os_code).unwrap_or(0);
-        error.partition = damaged.map_or(0, |range| range.partition);
-        error.start = damaged.map_or(0, |range| range.start);
-        error.end = damaged.map_or(0, |range| range.end);
-        put_text(&mut error.topic, damaged.map_or("", |range| &range.topic));
-        put_message(&mut error.message, failure.text());
+    if let Ok(room) = unsafe { arguments::filled(error) } {
+        room.put(&thalweg_error::from(failure));
     }
     failure.status()
+}
+
+impl From<&Failure> for thalweg_error {
+    fn from(failure: &Failure) -> thalweg_error {
+        let engine = failure.engine();
+        let damaged = engine.and_then(thalweg::Error::damaged);
+        let mut error = thalweg_error {
+            size: 0,
+            status: failure.status(),
+            os_error: engine.and_then(thalweg::Error::os_code).unwrap_or(0),
+            partition: damaged.map_or(0, |range| range.partition),
+            start: damaged.map_or(0, |range| range.start),
+            end: damaged.map_or(0, |range| range.end),
+            topic: [0; 256],
+            message: [0; 1024],
+        };
+        put_text(&mut error.topic, damaged.map_or("", |range| &range.topic));
+        put_message(&mut error.message, failure.text());
+        error
+    }
 }

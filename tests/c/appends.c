@@ -279,7 +279,7 @@ static void sizes_of_batches(thalweg_engine *engine) {
 }
 
 void test_appends(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine = open_engine(new_directory());
     thalweg_topic *topic = create_topic(engine, "shapes", 1);
     every_shape(topic);

@@ -120,7 +120,7 @@ thalweg_status queue_call(int nth, thalweg_completion_queue *queue, thalweg_erro
         case 2: return thalweg_completion_queue_eventfd(queue, &fd, error);
         case 3: return thalweg_completion_queue_under_way(queue, &count, error);
         case 4:
-            thalweg_error_init(&why);
+            thalweg_error_init(&why, sizeof why);
             completions[0].failure = 0;
             return thalweg_completion_queue_failure(queue, completions, &why, error);
         default: return -1;
@@ -251,7 +251,7 @@ void test_calls(void) {
     CHECK(strlen(thalweg_status_text(THALWEG_TRUNCATED)) > 5 && strlen(thalweg_status_text(-7)) > 5);
     CHECK(thalweg_murmur2("21", 2) == -973932308);
     CHECK(thalweg_murmur2(NULL, 0) == thalweg_murmur2("", 0));
-    thalweg_error_init(NULL);
+    thalweg_error_init(NULL, sizeof(thalweg_error));
     thalweg_engine_options_init(NULL, sizeof(thalweg_engine_options));
     thalweg_topic_options_init(NULL, 0);
     thalweg_append_options_init(NULL, 0);

@@ -229,7 +229,7 @@ static void failures(const char *path) {
         size_t count = 0;
         OK(thalweg_completion_queue_wait(queue, &done, 1, LONG, &count, &error));
         CHECK(count == 1 && done.token == 5);
-        thalweg_error_init(&why);
+        thalweg_error_init(&why, sizeof why);
         if (done.status == THALWEG_OK) {
             CHECK(done.failure == 0);
             ANSWERS(THALWEG_NOT_FOUND, thalweg_completion_queue_failure(queue, &done, &why, &error));
@@ -269,7 +269,7 @@ static void timing_out(thalweg_topic *topic) {
 }
 
 void test_completions(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine = open_engine(new_directory());
     thalweg_topic *topic = create_topic(engine, "orders", 1);
     every_token_comes_once(topic);

@@ -167,7 +167,7 @@ static void descriptor(thalweg_engine *engine) {
 
 static void *wait_long(void *argument) {
     thalweg_error mine;
-    thalweg_error_init(&mine);
+    thalweg_error_init(&mine, sizeof mine);
     thalweg_batch *batch = NULL;
     thalweg_batch_view view;
     return (void *)(intptr_t)thalweg_consumer_wait(argument, 1 << 20, -1, &batch, &view, &mine);
@@ -229,7 +229,7 @@ static void out_of_range(thalweg_engine *engine) {
 }
 
 void test_consumers(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine = open_engine(new_directory());
     options(engine);
     topics_and_turns(engine);

@@ -8,7 +8,7 @@
 /* Appends numbers until it is killed, and tells through a pipe which of them are acknowledged: all below. */
 int crash_child(const char *path, int acknowledged) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine = open_engine(path);
     thalweg_topic *topic = NULL;
     if (thalweg_topic_open(engine, "orders", &topic, NULL) != THALWEG_OK) topic = create_topic(engine, "orders", 1);
@@ -71,7 +71,7 @@ static uint64_t kill_one(const char *path) {
 
 void test_crashes(void) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     const char *path = new_directory();
     for (int round = 0; round < 4; round++) {
         uint64_t acknowledged = kill_one(path);

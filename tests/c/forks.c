@@ -15,7 +15,7 @@ static thalweg_error error;
     }
 
 void test_forks(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     const char *path = new_directory(), *other = new_directory();
     thalweg_engine *engine = open_engine(path);
     thalweg_topic *topic = create_topic(engine, "orders", 1);

@@ -191,7 +191,7 @@ static void engines_are_told_apart(void) {
 }
 
 void test_handles(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     null_is_told();
     struct handles all = open_all();
     each_call_works_on_its_own_kind(all);

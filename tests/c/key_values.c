@@ -4,7 +4,7 @@
 static thalweg_error error;
 
 void test_key_values(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     const char *path = new_directory();
     thalweg_engine *engine = open_engine(path);
     thalweg_topic *topic = create_topic(engine, "raft", 1);

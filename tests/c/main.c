@@ -100,7 +100,7 @@ uint32_t runtime_of_tests(void) {
 
 thalweg_engine *open_engine(const char *path) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine_options options;
     thalweg_engine_options_init(&options, sizeof options);
     options.memory_budget = 64 << 20;
@@ -113,7 +113,7 @@ thalweg_engine *open_engine(const char *path) {
 
 thalweg_topic *create_topic(thalweg_engine *engine, const char *name, uint32_t partitions) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_topic_options options;
     thalweg_topic_options_init(&options, sizeof options);
     options.partitions = partitions;
@@ -132,7 +132,7 @@ thalweg_record record_of(const char *value) {
 
 uint64_t append_value(thalweg_topic *topic, uint32_t partition, const char *value) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_record record = record_of(value);
     thalweg_appended appended;
     OK(thalweg_topic_append(topic, partition, &record, NULL, LONG, &appended, &error));

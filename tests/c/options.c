@@ -80,6 +80,21 @@ static void ranges(void) {
     memset(&unready, 0, sizeof unready);
     CHECK(thalweg_engine_open(NULL, NULL, &engine, &unready) == THALWEG_INVALID_ARGUMENT);
     CHECK(unready.status == 0 && unready.message[0] == 0);
+    /* An older one gets what it has, and a later one zeros for the rest. */
+    struct {
+        thalweg_error known;
+        uint64_t later;
+    } versions;
+    memset(&versions, 0xa5, sizeof versions);
+    thalweg_error_init(&versions.known, 16);
+    CHECK(versions.known.partition == 0 && (uint8_t)versions.known.topic[0] == 0xa5);
+    CHECK(thalweg_engine_open(NULL, NULL, &engine, &versions.known) == THALWEG_INVALID_ARGUMENT);
+    CHECK(versions.known.size == 16 && versions.known.status == THALWEG_INVALID_ARGUMENT);
+    CHECK((uint8_t)versions.known.topic[0] == 0xa5 && (uint8_t)versions.known.message[0] == 0xa5);
+    thalweg_error_init(&versions.known, sizeof versions);
+    versions.later = 7;
+    CHECK(thalweg_engine_open(NULL, NULL, &engine, &versions.known) == THALWEG_INVALID_ARGUMENT);
+    CHECK(versions.known.size == sizeof versions && versions.later == 0 && versions.known.message[0] != 0);
 }
 
 static void one_owner(void) {
@@ -125,7 +140,7 @@ static void filled(void) {
 }
 
 void test_options(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     sizes();
     ranges();
     one_owner();

@@ -23,7 +23,7 @@ static void next_is(thalweg_consumer *consumer, const char *value) {
 }
 
 void test_positions(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     const char *path = new_directory();
     thalweg_engine *engine = open_engine(path);
     thalweg_topic *topic = create_topic(engine, "orders", 1), *other = create_topic(engine, "other", 2);

@@ -169,7 +169,7 @@ static void held_batches(thalweg_engine *engine) {
 }
 
 void test_reads(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine = open_engine(new_directory());
     thalweg_topic *topic = create_topic(engine, "orders", 1);
     for (int i = 0; i < 10; i++) {

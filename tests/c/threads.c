@@ -25,7 +25,7 @@ static void expect(thalweg_status status, const thalweg_error *error, const char
 
 static void *produce(void *argument) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     uint64_t token = (uint64_t)(uintptr_t)argument << 32;
     thalweg_record record = record_of("some bytes to be carried from here to there");
     while (!atomic_load(&stop)) {
@@ -42,7 +42,7 @@ static void *produce(void *argument) {
 static void *complete(void *argument) {
     (void)argument;
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_completion done[32];
     size_t count;
     for (;;) {
@@ -65,7 +65,7 @@ static void *complete(void *argument) {
 static void *consume(void *argument) {
     thalweg_consumer *consumer = argument;
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_batch *held[4] = {NULL, NULL, NULL, NULL};
     for (unsigned turn = 0; !atomic_load(&stop); turn++) {
         thalweg_batch *batch;
@@ -88,7 +88,7 @@ static void *consume(void *argument) {
 static void *meddle(void *argument) {
     (void)argument;
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     while (!atomic_load(&stop)) {
         thalweg_topic *same = NULL;
         thalweg_reader *reader = NULL;
@@ -110,7 +110,7 @@ static void *meddle(void *argument) {
 
 static void round_of(int close_first) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     atomic_store(&stop, 0);
     atomic_store(&all_submitted, 0);
     atomic_store(&submitted, 0);
@@ -160,7 +160,7 @@ static void *release(void *answer) {
 /* Two threads release one batch: one of them is told. */
 static void one_release_counts(void) {
     thalweg_error error;
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     engine = open_engine(new_directory());
     topic = create_topic(engine, "orders", 1);
     append_value(topic, 0, "value");

@@ -121,7 +121,7 @@ static void truncation(thalweg_engine *engine) {
 }
 
 void test_topics(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine = open_engine(new_directory());
     create_open_delete(engine);
     truncation(engine);

@@ -178,7 +178,7 @@ static void damage(const char *path) {
 }
 
 void test_watching(void) {
-    thalweg_error_init(&error);
+    thalweg_error_init(&error, sizeof error);
     const char *path = new_directory();
     thalweg_engine *engine = open_engine(path);
     thalweg_topic *topic = create_topic(engine, "orders", 1);

@@ -334,7 +334,9 @@
 
 /**
  * Append option, of a submit with a queue: if it answers WOULD_BLOCK for want of room, a completion with its token and the
- * status WOULD_BLOCK arrives once another try may succeed. Not so if the queue is full: take completions.
+ * status WOULD_BLOCK arrives once another try may succeed. It says that there is room, and nothing of the try: each try
+ * that is refused has one of its own, and it may arrive when a later try with the same token has long succeeded. So submit
+ * again what you still hold, not what the token once stood for. Not so if the queue is full: take completions.
  */
 #define THALWEG_APPEND_NOTIFY 4
 
@@ -1000,7 +1002,9 @@ typedef struct thalweg_completion {
   uint32_t count;
   /**
    * THALWEG_OK: the batch is acknowledged. WOULD_BLOCK: nothing was appended, and another try may succeed now
-   * (THALWEG_APPEND_NOTIFY). Else why it is not acknowledged and never will be.
+   * (THALWEG_APPEND_NOTIFY). Else why it is not acknowledged: IO, NO_SPACE or PARTITION_FAILED by the device, TRUNCATED,
+   * DELETED or CLOSED by a call of yours, FORKED. After those of the device the records may be there all the same: the
+   * next open decides, so that whoever appends them again may have them twice.
    */
   thalweg_status status;
   /**
@@ -1018,7 +1022,8 @@ typedef struct thalweg_completion {
  */
 typedef struct thalweg_entry {
   /**
-   * The record's offset in its partition. Offsets grow, and may skip.
+   * The record's offset in its partition. Offsets grow, and may skip, where an append was given up or records are
+   * damaged. So take the next from next_offset, not from a count.
    */
   uint64_t offset;
   /**
@@ -1253,7 +1258,8 @@ typedef struct thalweg_metrics {
    */
   uint64_t open_ns;
   /**
-   * Batches that were appended.
+   * Batches that were appended, the engine's own (positions, key-values) among them. By topic, in the metrics' text, they
+   * are not.
    */
   uint64_t appends;
   /**
@@ -1768,10 +1774,11 @@ thalweg_status thalweg_topic_next_offset(struct thalweg_topic *topic,
 
 /**
  * Removes the records below offset: it becomes the log start offset. Durable when it returns. Batches that are held stay
- * as they are.
+ * as they are. Beyond the next offset it removes everything, and offset is the next one from then on: for good, since
+ * offsets never fall by this. At or below the log start it does nothing.
  *
  * Blocks: waits for the device. Any thread. Errors: NOT_FOUND for a partition that the topic does not have;
- * INVALID_ARGUMENT beyond the highest offset that a log may begin at; PARTITION_FAILED; READ_ONLY; NO_SPACE, IO; DELETED;
+ * INVALID_ARGUMENT beyond 2^64 - 2^32 - 1, the highest offset that a log may begin at; PARTITION_FAILED; READ_ONLY; NO_SPACE, IO; DELETED;
  * CLOSED, FORKED. Since 0.1.
  */
 thalweg_status thalweg_topic_truncate_before(struct thalweg_topic *topic,
@@ -1833,8 +1840,9 @@ void thalweg_append_options_init(struct thalweg_append_options *options, size_t 
  * with preparing files, or the queue is full: try again after the next completion, and with THALWEG_APPEND_NOTIFY there is
  * one; NO_MEMORY if the system has none; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the
  * topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a
- * partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since
- * 0.1.
+ * partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. The first
+ * submit to a partition after each open is refused with WOULD_BLOCK while its first segment is made. Nobody tells when a
+ * full device has space again: try now and then. Since 0.1.
  */
 thalweg_status thalweg_topic_submit(struct thalweg_topic *topic,
                                     uint32_t partition,
@@ -2128,8 +2136,8 @@ thalweg_status thalweg_reader_open(struct thalweg_topic *topic,
 thalweg_status thalweg_reader_close(struct thalweg_reader *reader, struct thalweg_error *error);
 
 /**
- * The next records of a reader: up to max_bytes, but at least one batch as it was appended, whatever its size. Waits for
- * them until the time is over.
+ * The next records of a reader: up to max_bytes, but at least one batch as it was appended, whatever its size; often
+ * less, though more is there, for they lie in one piece of memory. Waits for them until the time is over.
  *
  * timeout_ms: negative is without end, 0 for the device only. batch: gets the handle, which is yours to release with
  * thalweg_batch_release. view: gets what is in it.
@@ -2305,7 +2313,7 @@ thalweg_status thalweg_consumer_seek_all(struct thalweg_consumer *consumer,
 
 /**
  * Records that are there: one batch, out of the partition whose turn it is, up to max_bytes, but at least one batch as it
- * was appended. What is on the device is asked for, and comes with a later call.
+ * was appended; often less, though more is there, for it lies in one piece of memory. What is on the device is asked for, and comes with a later call.
  *
  * batch: gets the handle, which is yours to release with thalweg_batch_release. view: gets what is in it.
  *

@@ -5,7 +5,8 @@
 // - A call that fails throws thalweg::error, but for what is no failure: no room, nothing there, nothing came in time.
 //   Those answer false or an empty std::optional. An append that was made and is not acknowledged in time throws
 //   thalweg::timed_out: it may still become durable, and a second try may append the same again.
-// - Bytes are std::string_view, which may hold zeros. Those that come from a batch are readable as long as it lives.
+// - Bytes are std::string_view, which may hold zeros. Those that come from a batch are readable as long as it lives:
+//   give it a name. In for (auto record : *topic.read(0, 0)) it is gone before the first record is looked at.
 // - No timeout (std::nullopt) is to wait without end; one that is over, or negative, is not to wait.
 //
 // Threads and blocking are as thalweg.h says of the calls with the same names.
@@ -858,7 +859,8 @@ public:
         detail::failure failure;
         failure.check(thalweg_engine_open(path.c_str(), &options, &raw_, failure));
     }
-    // Makes all durable and marks the store as cleanly closed; tells what the destructor passes over.
+    // Makes all durable and marks the store as cleanly closed; tells what the destructor passes over. The object is empty
+    // afterwards, as one that was moved from: its calls throw INVALID_ARGUMENT, and closing it again does nothing.
     void close() {
         detail::failure failure;
         failure.check(thalweg_engine_close(release(), failure));

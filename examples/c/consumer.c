@@ -3,6 +3,7 @@
  *
  *     consumer STORE TOPIC NAME
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -51,7 +52,9 @@ int main(int count, char **arguments) {
     if (loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, fd, &watched) != 0) return 1;
     for (;;) {
         struct epoll_event ready;
-        if (epoll_wait(loop, &ready, 1, 1000) == 0) break;
+        int count = epoll_wait(loop, &ready, 1, 1000);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) break;
         thalweg_batch *batch;
         thalweg_batch_view view;
         thalweg_status status;
@@ -62,6 +65,7 @@ int main(int count, char **arguments) {
         }
         if (status != THALWEG_WOULD_BLOCK) check(status, &error, "poll");
         /* Handled, and only now committed: what is not comes again. This waits for the device. */
+        if (fflush(stdout) != 0) return 1;
         check(thalweg_consumer_commit(consumer, &error), &error, "commit");
     }
     close(loop);

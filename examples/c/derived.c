@@ -1,6 +1,6 @@
-/* Derives one topic from another: each record of the source in capital letters. Every derived record carries the offset
- * that it was made from, so that whoever is killed in the middle goes on where the last durable one says: none is missing
- * and none is there twice.
+/* Derives one topic from another: each record of partition 0 of the source in capital letters. Every derived record carries
+ * the offset that it was made from, so that whoever is killed in the middle goes on where the last durable one says: none
+ * is missing and none is there twice.
  *
  *     derived STORE SOURCE DERIVED
  */
@@ -25,10 +25,16 @@ static uint64_t resume(thalweg_topic *derived, uint64_t next) {
     thalweg_batch *batch;
     thalweg_batch_view view;
     thalweg_header header;
-    uint64_t source;
+    char digits[21] = "";
     check(thalweg_topic_read(derived, 0, next - 1, 1, -1, &batch, &view, &error), "read");
     check(thalweg_batch_header(batch, view.count - 1, 0, &header, &error), "header");
-    memcpy(&source, header.value.data, sizeof source);
+    if (header.value.size > 0 && header.value.size < sizeof digits) memcpy(digits, header.value.data, header.value.size);
+    char *end;
+    uint64_t source = strtoull(digits, &end, 10);
+    if (end == digits || *end != 0) {
+        fprintf(stderr, "the last record of the derived topic does not say what it was made from\n");
+        exit(1);
+    }
     check(thalweg_batch_release(batch, &error), "release");
     return source + 1;
 }
@@ -60,11 +66,13 @@ int main(int count, char **arguments) {
         char *values = malloc(view.data_size);
         thalweg_record *records = calloc(view.count, sizeof *records);
         thalweg_header *headers = calloc(view.count, sizeof *headers);
-        if (values == NULL || records == NULL || headers == NULL) return 1;
+        char (*offsets)[21] = calloc(view.count, sizeof *offsets);
+        if (values == NULL || records == NULL || headers == NULL || offsets == NULL) return 1;
         for (size_t i = 0; i < view.data_size; i++) values[i] = (char)toupper(view.data[i]);
         for (size_t i = 0; i < view.count; i++) {
             headers[i].name = (thalweg_bytes){"source", 6};
-            headers[i].value = (thalweg_bytes){&view.entries[i].offset, sizeof(uint64_t)};
+            int size = snprintf(offsets[i], sizeof *offsets, "%llu", (unsigned long long)view.entries[i].offset);
+            headers[i].value = (thalweg_bytes){offsets[i], (size_t)size};
             records[i].value = (thalweg_bytes){values + view.entries[i].value_position, view.entries[i].value_size};
             records[i].headers = &headers[i];
             records[i].header_count = 1;
@@ -78,6 +86,7 @@ int main(int count, char **arguments) {
         free(values);
         free(records);
         free(headers);
+        free(offsets);
         thalweg_batch_release(batch, NULL);
     }
     if (status != THALWEG_WOULD_BLOCK) check(status, "next");

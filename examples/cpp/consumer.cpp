@@ -2,6 +2,7 @@
 // for a second.
 //
 //     consumer STORE TOPIC NAME
+#include <cerrno>
 #include <iostream>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -20,12 +21,17 @@ int main(int count, char **arguments) try {
     epoll_event watched{};
     watched.events = EPOLLIN;
     if (loop < 0 || epoll_ctl(loop, EPOLL_CTL_ADD, consumer.eventfd(), &watched) != 0) return 1;
-    for (epoll_event ready; epoll_wait(loop, &ready, 1, 1000) > 0;) {
+    for (;;) {
+        epoll_event ready;
+        const int count = epoll_wait(loop, &ready, 1, 1000);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) break;
         while (const auto batch = consumer.poll())
             for (const auto record : *batch)
                 std::cout << batch->topic() << ' ' << batch->partition() << ' ' << record.offset() << ": "
                           << record.value() << '\n';
         // Handled, and only now committed: what is not comes again.
+        if (!std::cout.flush()) return 1;
         consumer.commit();
     }
     close(loop);

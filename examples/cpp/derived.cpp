@@ -1,5 +1,5 @@
-// Derives one topic from another: each record of the source in capital letters. Every derived record carries the offset
-// that it was made from, so that a process which is killed in the middle goes on where the last durable one says.
+// Derives one topic from another: each record of partition 0 of the source in capital letters. Every derived record carries
+// the offset that it was made from, so that a process which is killed in the middle goes on where the last durable one says.
 //
 //     derived STORE SOURCE DERIVED
 #include <algorithm>

@@ -26,7 +26,9 @@ pub const THALWEG_APPEND_EXPECTED_OFFSET: u32 = 1;
 /// Append option: term is set. It is kept with the batch.
 pub const THALWEG_APPEND_TERM: u32 = 2;
 /// Append option, of a submit with a queue: if it answers WOULD_BLOCK for want of room, a completion with its token and the
-/// status WOULD_BLOCK arrives once another try may succeed. Not so if the queue is full: take completions.
+/// status WOULD_BLOCK arrives once another try may succeed. It says that there is room, and nothing of the try: each try
+/// that is refused has one of its own, and it may arrive when a later try with the same token has long succeeded. So submit
+/// again what you still hold, not what the token once stood for. Not so if the queue is full: take completions.
 pub const THALWEG_APPEND_NOTIFY: u32 = 4;
 
 /// How an append behaves. Make it ready with thalweg_append_options_init; what stays 0 is as by default.
@@ -240,8 +242,9 @@ pub unsafe extern "C" fn thalweg_append_options_init(options: *mut thalweg_appen
 /// with preparing files, or the queue is full: try again after the next completion, and with THALWEG_APPEND_NOTIFY there is
 /// one; NO_MEMORY if the system has none; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the
 /// topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a
-/// partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. Since
-/// 0.1.
+/// partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. The first
+/// submit to a partition after each open is refused with WOULD_BLOCK while its first segment is made. Nobody tells when a
+/// full device has space again: try now and then. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_submit(
     topic: *mut thalweg_topic,

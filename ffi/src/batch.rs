@@ -33,7 +33,8 @@ pub const THALWEG_ENTRY_TERM: u16 = 4;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct thalweg_entry {
-    /// The record's offset in its partition. Offsets grow, and may skip.
+    /// The record's offset in its partition. Offsets grow, and may skip, where an append was given up or records are
+    /// damaged. So take the next from next_offset, not from a count.
     pub offset: u64,
     /// The time it was given, or else at which it was appended, in ms since 1970.
     pub timestamp: i64,

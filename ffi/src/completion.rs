@@ -32,7 +32,9 @@ pub struct thalweg_completion {
     /// The number of records, if status is OK; else 0.
     pub count: u32,
     /// THALWEG_OK: the batch is acknowledged. WOULD_BLOCK: nothing was appended, and another try may succeed now
-    /// (THALWEG_APPEND_NOTIFY). Else why it is not acknowledged and never will be.
+    /// (THALWEG_APPEND_NOTIFY). Else why it is not acknowledged: IO, NO_SPACE or PARTITION_FAILED by the device, TRUNCATED,
+    /// DELETED or CLOSED by a call of yours, FORKED. After those of the device the records may be there all the same: the
+    /// next open decides, so that whoever appends them again may have them twice.
     pub status: thalweg_status,
     /// The operating system's error number where it reported this, else 0.
     pub os_error: i32,

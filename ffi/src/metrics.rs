@@ -21,7 +21,8 @@ pub struct thalweg_metrics {
     pub reserved: u32,
     /// Since the engine was opened. ns.
     pub open_ns: u64,
-    /// Batches that were appended.
+    /// Batches that were appended, the engine's own (positions, key-values) among them. By topic, in the metrics' text, they
+    /// are not.
     pub appends: u64,
     /// Records in them.
     pub appended_records: u64,

@@ -90,8 +90,8 @@ pub unsafe extern "C" fn thalweg_reader_close(
     unsafe { close(&READERS, reader, error, |_| Ok(())) }
 }
 
-/// The next records of a reader: up to max_bytes, but at least one batch as it was appended, whatever its size. Waits for
-/// them until the time is over.
+/// The next records of a reader: up to max_bytes, but at least one batch as it was appended, whatever its size; often
+/// less, though more is there, for they lie in one piece of memory. Waits for them until the time is over.
 ///
 /// timeout_ms: negative is without end, 0 for the device only. batch: gets the handle, which is yours to release with
 /// thalweg_batch_release. view: gets what is in it.

@@ -361,10 +361,11 @@ pub unsafe extern "C" fn thalweg_topic_next_offset(
 }
 
 /// Removes the records below offset: it becomes the log start offset. Durable when it returns. Batches that are held stay
-/// as they are.
+/// as they are. Beyond the next offset it removes everything, and offset is the next one from then on: for good, since
+/// offsets never fall by this. At or below the log start it does nothing.
 ///
 /// Blocks: waits for the device. Any thread. Errors: NOT_FOUND for a partition that the topic does not have;
-/// INVALID_ARGUMENT beyond the highest offset that a log may begin at; PARTITION_FAILED; READ_ONLY; NO_SPACE, IO; DELETED;
+/// INVALID_ARGUMENT beyond 2^64 - 2^32 - 1, the highest offset that a log may begin at; PARTITION_FAILED; READ_ONLY; NO_SPACE, IO; DELETED;
 /// CLOSED, FORKED. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_truncate_before(

@@ -86,7 +86,7 @@ impl PositionStore {
     pub(crate) fn open(self: &Arc<Self>, name: &str) -> Result<OpenName> {
         check_name(name)?;
         if !self.open.lock().insert(name.to_owned()) {
-            let message = format!("consumer {name:?} is open already; drop it first, or use another name");
+            let message = format!("consumer {name:?} is open already; close it first, or use another name");
             return Err(Error::new(ErrorKind::AlreadyOpen, message));
         }
         Ok(OpenName { store: Arc::clone(self), name: name.to_owned() })

@@ -28,7 +28,8 @@ fn engine(text: &mut Text, metrics: &Metrics) {
     text.one("thalweg_open_seconds", "gauge", "Time since the engine was opened", engine.open_seconds);
     let what = "Events that nobody took in time";
     text.one("thalweg_events_dropped_total", "counter", what, engine.events_dropped);
-    text.one("thalweg_appends_total", "counter", "Batches appended, to all topics", engine.appends.appends);
+    let appends = "Batches appended, to all topics, for positions and for key-values";
+    text.one("thalweg_appends_total", "counter", appends, engine.appends.appends);
     text.one("thalweg_appended_records_total", "counter", "Records appended, to all topics", engine.appends.records);
     let what = "Bytes of keys, values and headers appended, to all topics";
     text.one("thalweg_appended_bytes_total", "counter", what, engine.appends.bytes);

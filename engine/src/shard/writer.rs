@@ -139,8 +139,12 @@ impl Writer {
     }
 
     /// Whether a reader was at the partition since as many bytes were written as readers can have in memory. A block of
-    /// `size` bytes is the next that was written.
+    /// `size` bytes is the next that was written. Where the device does not hold appends up, every partition counts as
+    /// followed: small appends are slower into memory that the device has just read.
     pub(crate) fn is_followed(&mut self, size: usize) -> bool {
+        if !self.is_durable() {
+            return true;
+        }
         self.unread = if self.tail.take_followed() { 0 } else { self.unread.saturating_add(size) };
         self.unread <= self.tail.pool().budget().limits().cache
     }

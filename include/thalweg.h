@@ -2313,7 +2313,8 @@ thalweg_status thalweg_consumer_seek_all(struct thalweg_consumer *consumer,
 
 /**
  * Records that are there: one batch, out of the partition whose turn it is, up to max_bytes, but at least one batch as it
- * was appended; often less, though more is there, for it lies in one piece of memory. What is on the device is asked for, and comes with a later call.
+ * was appended; often less, though more is there, for it lies in one piece of memory. What is on the device is asked for,
+ * and comes with a later call.
  *
  * batch: gets the handle, which is yours to release with thalweg_batch_release. view: gets what is in it.
  *

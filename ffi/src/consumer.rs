@@ -292,7 +292,8 @@ pub unsafe extern "C" fn thalweg_consumer_seek_all(
 }
 
 /// Records that are there: one batch, out of the partition whose turn it is, up to max_bytes, but at least one batch as it
-/// was appended; often less, though more is there, for it lies in one piece of memory. What is on the device is asked for, and comes with a later call.
+/// was appended; often less, though more is there, for it lies in one piece of memory. What is on the device is asked for,
+/// and comes with a later call.
 ///
 /// batch: gets the handle, which is yours to release with thalweg_batch_release. view: gets what is in it.
 ///

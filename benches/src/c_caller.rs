@@ -33,8 +33,9 @@ pub struct CCaller {
 }
 
 impl CCaller {
-    /// Opens a store in `path`; appends will be of values like this one, and are acknowledged in memory.
-    pub fn new(path: &Path, value: &[u8]) -> CCaller {
+    /// Opens a store in `path`; appends will be of values like this one, and are acknowledged in memory. `runtime` is
+    /// one of the header's.
+    pub fn new(path: &Path, value: &[u8], runtime: u32) -> CCaller {
         let path = CString::new(path.as_os_str().as_bytes()).expect("a path has no zero byte");
         let (mut engine, mut topic, mut queue) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         let no_error = std::ptr::null_mut();
@@ -43,6 +44,7 @@ impl CCaller {
             let mut options: thalweg_engine_options = std::mem::zeroed();
             thalweg_engine_options_init(&raw mut options, size_of::<thalweg_engine_options>());
             options.shards = 1;
+            options.runtime = runtime;
             let opened = thalweg_engine_open(path.as_ptr(), &raw const options, &raw mut engine, no_error);
             assert_eq!(opened, THALWEG_OK, "a scratch store opens");
             let mut options: thalweg_topic_options = std::mem::zeroed();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thalweg::{AppendOptions, CompletionQueue, Durability, ErrorKind, Record, Start, Target as Goes, Topic};
 use thalweg_bench::{Bench, CCaller, Pair, Target, scratch, thread_time};
+use thalweg_c::THALWEG_RUNTIME_AUTO;
 
 use crate::store::Store;
 
@@ -89,7 +90,7 @@ pub(crate) fn appends(bench: &mut Bench) {
             continue;
         }
         let dir = scratch();
-        let c = CCaller::new(dir.path(), &value);
+        let c = CCaller::new(dir.path(), &value, THALWEG_RUNTIME_AUTO);
         let store = Store::new();
         let topic = store.topic("rust", 1, Durability::LoseOnKill);
         let calls = RECORDS / batch as u64;
@@ -117,7 +118,7 @@ pub(crate) fn completions(bench: &mut Bench) {
     }
     let value = [0x5a; 100];
     let dir = scratch();
-    let c = CCaller::new(dir.path(), &value);
+    let c = CCaller::new(dir.path(), &value, THALWEG_RUNTIME_AUTO);
     let store = Store::new();
     let topic = store.topic("rust", 1, Durability::LoseOnKill);
     let queue = CompletionQueue::new().expect("a queue");
@@ -142,7 +143,7 @@ pub(crate) fn walks(bench: &mut Bench) {
     }
     let value = [0x5a; 100];
     let dir = scratch();
-    let c = CCaller::new(dir.path(), &value);
+    let c = CCaller::new(dir.path(), &value, THALWEG_RUNTIME_AUTO);
     let store = Store::new();
     let topic = store.topic("rust", 1, Durability::LoseOnKill);
     append(&topic, &value, 100, RECORDS / 100);

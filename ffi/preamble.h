@@ -1,6 +1,7 @@
 /*
  * Thalweg: an embedded stream storage engine. Topics of partitioned, append-only, durable logs, with consumers, inside
- * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more.
+ * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more,
+ * docs/GLOSSARY.md what the words mean, docs/METRICS.md what is counted.
  *
  * Made by cbindgen from the sources of the library: do not edit. `make header` makes it anew.
  *
@@ -14,7 +15,7 @@
  * library, and nothing by thread. Prepare it once with thalweg_error_init; a call that succeeds leaves it as it is.
  *
  *     thalweg_error error;
- *     thalweg_error_init(&error);
+ *     thalweg_error_init(&error, sizeof error);
  *     if (thalweg_engine_open("store", NULL, &engine, &error) != THALWEG_OK)
  *         fprintf(stderr, "%s\n", error.message);
  *

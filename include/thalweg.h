@@ -1,6 +1,7 @@
 /*
  * Thalweg: an embedded stream storage engine. Topics of partitioned, append-only, durable logs, with consumers, inside
- * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more.
+ * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more,
+ * docs/GLOSSARY.md what the words mean, docs/METRICS.md what is counted.
  *
  * Made by cbindgen from the sources of the library: do not edit. `make header` makes it anew.
  *
@@ -14,7 +15,7 @@
  * library, and nothing by thread. Prepare it once with thalweg_error_init; a call that succeeds leaves it as it is.
  *
  *     thalweg_error error;
- *     thalweg_error_init(&error);
+ *     thalweg_error_init(&error, sizeof error);
  *     if (thalweg_engine_open("store", NULL, &engine, &error) != THALWEG_OK)
  *         fprintf(stderr, "%s\n", error.message);
  *
@@ -2565,7 +2566,7 @@ thalweg_status thalweg_engine_metrics(struct thalweg_engine *engine,
                                       struct thalweg_error *error);
 
 /**
- * All that an engine counts of itself, as one line of JSON. Written to buffer, cut to capacity, with a zero byte at its
+ * All that an engine counts of itself, as one line of JSON: docs/METRICS.md has the names. Written to buffer, cut to capacity, with a zero byte at its
  * end; size gets how long all of it is, without that byte. With NULL and capacity 0 only size is told; the next call may
  * need more.
  *

@@ -130,7 +130,7 @@ pub unsafe extern "C" fn thalweg_engine_metrics(
     }
 }
 
-/// All that an engine counts of itself, as one line of JSON. Written to buffer, cut to capacity, with a zero byte at its
+/// All that an engine counts of itself, as one line of JSON: docs/METRICS.md has the names. Written to buffer, cut to capacity, with a zero byte at its
 /// end; size gets how long all of it is, without that byte. With NULL and capacity 0 only size is told; the next call may
 /// need more.
 ///

@@ -34,9 +34,10 @@
  * Blocking.  A call that "does not block" never waits for the device, for memory or for records; it may wait for a moment
  * for another thread that is in the same few instructions. A time-out is in ms: negative is without end.
  *
- * Structs.  One that begins with its own size may grow at its end. Options: make them ready with their init call, or all
- * zero and size = sizeof; zero means the default. What a later version has added must be zero for an earlier library, else
- * the answer is UNSUPPORTED. Structs without a size, and entries of arrays, never change.
+ * Structs.  One that begins with its own size may grow at its end. Make each ready with its init call, or all zero and
+ * size = sizeof. In options zero means the default; what a later version has added must be zero for an earlier library,
+ * else the answer is UNSUPPORTED. Structs without a size, and entries of arrays, never change and have no init call: all
+ * zeros is one that is ready, and those that are only filled need nothing.
  *
  * Lists.  A call that fills an array writes as many entries as capacity allows, and always tells how many there are; with
  * capacity 0 the array may be NULL.
@@ -634,7 +635,7 @@ typedef struct thalweg_engine_options {
 } thalweg_engine_options;
 
 /**
- * How an engine works. Set size, or all to zero and size, before the call.
+ * How an engine works. Make it ready with thalweg_info_init before the call.
  */
 typedef struct thalweg_info {
   /**
@@ -828,7 +829,7 @@ typedef struct thalweg_partition_info {
 } thalweg_partition_info;
 
 /**
- * What was left of damaged positions or key-values. Set size, or all to zero and size, before the call.
+ * What was left of damaged positions or key-values. Make it ready with thalweg_repaired_init before the call.
  */
 typedef struct thalweg_repaired {
   /**
@@ -1241,7 +1242,7 @@ typedef struct thalweg_key_value_write {
 } thalweg_key_value_write;
 
 /**
- * What an engine counts of itself. Set size, or all to zero and size, before the call. Counters are since it was opened
+ * What an engine counts of itself. Make it ready with thalweg_metrics_init before the call. Counters are since it was opened
  * and only grow; sizes are bytes. What concerns shards, topics, partitions and consumers is in
  * thalweg_engine_metrics_json.
  */
@@ -1358,7 +1359,7 @@ typedef struct thalweg_metrics {
 } thalweg_metrics;
 
 /**
- * Something that happened in an engine. Set size, or all to zero and size, before the call. What does not belong to the
+ * Something that happened in an engine. Make it ready with thalweg_event_init before the call. What does not belong to the
  * kind is 0 or empty.
  */
 typedef struct thalweg_event {
@@ -1409,7 +1410,7 @@ typedef struct thalweg_event {
 } thalweg_event;
 
 /**
- * What verification found. Set size, or all to zero and size, before the call.
+ * What verification found. Make it ready with thalweg_verify_report_init before the call.
  */
 typedef struct thalweg_verify_report {
   /**
@@ -1609,6 +1610,13 @@ thalweg_status thalweg_engine_close(struct thalweg_engine *engine,
                                     struct thalweg_error *error);
 
 /**
+ * Makes information ready to be filled. size is sizeof(thalweg_info). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_info_init(struct thalweg_info *info, size_t size);
+
+/**
  * How an engine works: info gets it.
  *
  * Blocks: asks the file system for its free space. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED. Since 0.1.
@@ -1799,6 +1807,13 @@ thalweg_status thalweg_topic_truncate_after(struct thalweg_topic *topic,
                                             uint32_t partition,
                                             uint64_t offset,
                                             struct thalweg_error *error);
+
+/**
+ * Makes the struct ready to be filled. size is sizeof(thalweg_repaired). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_repaired_init(struct thalweg_repaired *repaired, size_t size);
 
 /**
  * Where damage on the device keeps the positions of all consumers from being read (CORRUPT): goes on with those that can
@@ -2556,6 +2571,13 @@ thalweg_status thalweg_key_values_list(struct thalweg_key_values *key_values,
                                        struct thalweg_error *error);
 
 /**
+ * Makes metrics ready to be filled. size is sizeof(thalweg_metrics). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_metrics_init(struct thalweg_metrics *metrics, size_t size);
+
+/**
  * What an engine counts of itself, as it is now. into: gets it. Appends and reads do not wait for it.
  *
  * Blocks: the first call reads the named positions from the device. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED.
@@ -2588,6 +2610,13 @@ thalweg_status thalweg_engine_metrics_prometheus(struct thalweg_engine *engine,
                                                  size_t capacity,
                                                  size_t *size,
                                                  struct thalweg_error *error);
+
+/**
+ * Makes an event ready to be filled. size is sizeof(thalweg_event). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_event_init(struct thalweg_event *event, size_t size);
 
 /**
  * Opens the events of an engine: what happened since its open began, until somebody takes it or it gives way to newer
@@ -2633,6 +2662,13 @@ thalweg_status thalweg_events_dropped(struct thalweg_events *events, uint64_t *c
 thalweg_status thalweg_events_eventfd(struct thalweg_events *events,
                                       int32_t *fd,
                                       struct thalweg_error *error);
+
+/**
+ * Makes a report ready to be filled. size is sizeof(thalweg_verify_report). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_verify_report_init(struct thalweg_verify_report *report, size_t size);
 
 /**
  * Reads everything that is on the device, and checks every checksum and every offset. report: gets the sums. Appends and

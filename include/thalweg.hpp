@@ -834,7 +834,7 @@ public:
     std::optional<thalweg_event> poll() {
         detail::failure failure;
         thalweg_event event;
-        event.size = sizeof event;
+        thalweg_event_init(&event, sizeof event);
         if (!failure.check(thalweg_events_poll(raw_, &event, failure), THALWEG_WOULD_BLOCK)) return std::nullopt;
         return event;
     }
@@ -908,14 +908,14 @@ public:
     thalweg_info info() const {
         detail::failure failure;
         thalweg_info info;
-        info.size = sizeof info;
+        thalweg_info_init(&info, sizeof info);
         failure.check(thalweg_engine_info(raw_, &info, failure));
         return info;
     }
     thalweg_metrics metrics() const {
         detail::failure failure;
         thalweg_metrics metrics;
-        metrics.size = sizeof metrics;
+        thalweg_metrics_init(&metrics, sizeof metrics);
         failure.check(thalweg_engine_metrics(raw_, &metrics, failure));
         return metrics;
     }
@@ -980,14 +980,14 @@ public:
     // Where damage keeps all positions, or all key-values, from being read: goes on with those that can be.
     thalweg_repaired repair_positions() {
         thalweg_repaired repaired;
-        repaired.size = sizeof repaired;
+        thalweg_repaired_init(&repaired, sizeof repaired);
         detail::failure failure;
         failure.check(thalweg_position_repair(raw_, &repaired, failure));
         return repaired;
     }
     thalweg_repaired repair_key_values() {
         thalweg_repaired repaired;
-        repaired.size = sizeof repaired;
+        thalweg_repaired_init(&repaired, sizeof repaired);
         detail::failure failure;
         failure.check(thalweg_key_values_repair(raw_, &repaired, failure));
         return repaired;
@@ -996,7 +996,7 @@ public:
     std::pair<thalweg_verify_report, std::vector<thalweg_damaged_range>> verify(std::size_t most = 1024) const {
         detail::failure failure;
         thalweg_verify_report report;
-        report.size = sizeof report;
+        thalweg_verify_report_init(&report, sizeof report);
         std::vector<thalweg_damaged_range> ranges(most);
         std::size_t count = 0;
         failure.check(thalweg_engine_verify(raw_, &report, ranges.data(), ranges.size(), &count, failure));

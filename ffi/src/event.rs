@@ -43,7 +43,7 @@ pub const THALWEG_EVENT_CLOSED: u32 = 9;
 /// Event: one of two copies of what the store consists of is damaged; the other one is used, and nothing is lost.
 pub const THALWEG_EVENT_DAMAGED_COPY: u32 = 10;
 
-/// Something that happened in an engine. Set size, or all to zero and size, before the call. What does not belong to the
+/// Something that happened in an engine. Make it ready with thalweg_event_init before the call. What does not belong to the
 /// kind is 0 or empty.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -75,6 +75,15 @@ pub struct thalweg_event {
 // SAFETY: integers without padding.
 unsafe impl Prefixed for thalweg_event {
     const NAME: &'static str = "thalweg_event";
+}
+
+/// Makes an event ready to be filled. size is sizeof(thalweg_event). NULL is allowed.
+///
+/// Does not block. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_event_init(event: *mut thalweg_event, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(event, size) };
 }
 
 pub(crate) static EVENTS: Table<Events> = Table::new(8, "events");

@@ -9,7 +9,7 @@ use crate::error::thalweg_error;
 use crate::status::thalweg_status;
 use crate::text::copy_text;
 
-/// What an engine counts of itself. Set size, or all to zero and size, before the call. Counters are since it was opened
+/// What an engine counts of itself. Make it ready with thalweg_metrics_init before the call. Counters are since it was opened
 /// and only grow; sizes are bytes. What concerns shards, topics, partitions and consumers is in
 /// thalweg_engine_metrics_json.
 #[repr(C)]
@@ -75,6 +75,15 @@ pub struct thalweg_metrics {
 // SAFETY: integers without padding.
 unsafe impl Prefixed for thalweg_metrics {
     const NAME: &'static str = "thalweg_metrics";
+}
+
+/// Makes metrics ready to be filled. size is sizeof(thalweg_metrics). NULL is allowed.
+///
+/// Does not block. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_metrics_init(metrics: *mut thalweg_metrics, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(metrics, size) };
 }
 
 fn metrics(object: &EngineObject) -> thalweg_metrics {

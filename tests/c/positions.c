@@ -112,7 +112,8 @@ void test_positions(void) {
     consumer = named(engine, "billing", topic);
     next_is(consumer, "b");
     OK(thalweg_consumer_close(consumer, &error));
-    thalweg_repaired repaired = {.size = sizeof repaired};
+    thalweg_repaired repaired;
+    thalweg_repaired_init(&repaired, sizeof repaired);
     OK(thalweg_position_repair(engine, &repaired, &error));
     CHECK(repaired.kept == 4 && repaired.uncertain == 0 && repaired.lost == 0);
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_position_repair(engine, NULL, &error));

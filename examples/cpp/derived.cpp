@@ -28,9 +28,7 @@ int main(int count, char **arguments) try {
     }
     thalweg::engine engine(arguments[1]);
     const auto source = engine.open_topic(arguments[2]);
-    bool exists = false;
-    for (const auto &topic : engine.topics()) exists |= topic.name == std::string_view(arguments[3]);
-    auto derived = exists ? engine.open_topic(arguments[3]) : engine.create_topic(arguments[3]);
+    auto derived = engine.open_or_create_topic(arguments[3]);
     auto next = derived.next_offset(0);
     auto reader = source.reader(0, thalweg::start::offset(resume(derived, next)));
     std::uint64_t made = 0;
@@ -49,7 +47,7 @@ int main(int count, char **arguments) try {
             records.push_back(thalweg::record(values[i]).with_headers(headers[i]));
         // As one batch: there whole or not at all, and only if nobody else has derived meanwhile.
         const auto options = thalweg::append_options().with_expected_offset(next);
-        next += derived.append(records, 0, &options).count;
+        next += derived.append(records, 0, options).count;
         made += records.size();
     }
     std::cout << made << " records derived\n";

@@ -13,9 +13,7 @@ int main(int count, char **arguments) try {
         return 2;
     }
     thalweg::engine engine(arguments[1]);
-    bool exists = false;
-    for (const auto &topic : engine.topics()) exists |= topic.name == std::string_view(arguments[2]);
-    auto topic = exists ? engine.open_topic(arguments[2]) : engine.create_topic(arguments[2]);
+    auto topic = engine.open_or_create_topic(arguments[2]);
     thalweg::completion_queue queue;
     std::array<thalweg_completion, 256> done;
     std::size_t submitted = 0, durable = 0;
@@ -29,7 +27,7 @@ int main(int count, char **arguments) try {
     // A line for which there is no room has a completion, too, when there is some.
     const auto options = thalweg::append_options().with_notify();
     for (std::string line; std::getline(std::cin, line); submitted++)
-        while (!topic.submit(thalweg::record(line), queue, submitted, THALWEG_PARTITION_ROUND_ROBIN, &options)) take();
+        while (!topic.submit(line, queue, submitted, THALWEG_PARTITION_ROUND_ROBIN, options)) take();
     while (durable < submitted) take();
     std::cout << durable << " lines are durable\n";
     engine.close();

@@ -113,7 +113,8 @@
 #define THALWEG_IO 10
 
 /**
- * No space is left on the device, or the quota is used up.
+ * No space is left on the device, or the quota is used up. Nothing was done; THALWEG_EVENT_SPACE_AVAILABLE tells when
+ * another try may succeed.
  */
 #define THALWEG_NO_SPACE 11
 
@@ -454,7 +455,8 @@
 #define THALWEG_EVENT_PARTITION_FAILED 6
 
 /**
- * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until there is some.
+ * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until
+ * THALWEG_EVENT_SPACE_AVAILABLE.
  */
 #define THALWEG_EVENT_NO_SPACE 7
 
@@ -472,6 +474,11 @@
  * Event: one of two copies of what the store consists of is damaged; the other one is used, and nothing is lost.
  */
 #define THALWEG_EVENT_DAMAGED_COPY 10
+
+/**
+ * Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition.
+ */
+#define THALWEG_EVENT_SPACE_AVAILABLE 11
 
 /**
  * Frame kind: one that this version has no number for.

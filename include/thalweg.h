@@ -1,7 +1,8 @@
 /*
  * Thalweg: an embedded stream storage engine. Topics of partitioned, append-only, durable logs, with consumers, inside
  * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more,
- * docs/GLOSSARY.md what the words mean, docs/METRICS.md what is counted.
+ * docs/GLOSSARY.md what the words mean, docs/METRICS.md what is counted; share/doc/thalweg has them where the library is
+ * installed, and examples.
  *
  * Made by cbindgen from the sources of the library: do not edit. `make header` makes it anew.
  *
@@ -113,8 +114,8 @@
 #define THALWEG_IO 10
 
 /**
- * No space is left on the device, or the quota is used up. Nothing was done; THALWEG_EVENT_SPACE_AVAILABLE tells when
- * another try may succeed.
+ * No space is left on the device, or the quota is used up. THALWEG_EVENT_SPACE_AVAILABLE tells when another try may
+ * succeed.
  */
 #define THALWEG_NO_SPACE 11
 

@@ -4,7 +4,7 @@ use core::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::{DamagedRange, Error};
+use crate::error::{DamagedRange, Error, Place};
 
 /// Something that happened in an engine. Taken from [`Events`](crate::Events).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,13 +207,13 @@ impl fmt::Display for EventKind {
             }
             EventKind::IoError { operation, file, error } => write!(f, "{operation} of {file:?} failed: {error}"),
             EventKind::PartitionFailed { topic, partition, error } => {
-                write!(f, "topic {topic:?} partition {partition} refuses appends: {error}")
+                write!(f, "{} refuses appends: {error}", Place(topic, *partition))
             }
             EventKind::NoSpace { topic, partition, error } => {
-                write!(f, "no space for topic {topic:?} partition {partition}: {error}")
+                write!(f, "no space for {}: {error}", Place(topic, *partition))
             }
             EventKind::SpaceAvailable { topic, partition } => {
-                write!(f, "there is space again for topic {topic:?} partition {partition}")
+                write!(f, "there is space again for {}", Place(topic, *partition))
             }
             EventKind::Truncated { topic, partition, log_start, next_offset } => {
                 write!(f, "topic {topic:?} partition {partition} was truncated to offsets {log_start}..{next_offset}")

@@ -837,6 +837,28 @@ typedef struct thalweg_partition_info {
 } thalweg_partition_info;
 
 /**
+ * What became of one record of thalweg_topic_append_split.
+ */
+typedef struct thalweg_record_result {
+  /**
+   * Its offset, if status is OK; else 0.
+   */
+  uint64_t offset;
+  /**
+   * The partition's index.
+   */
+  uint32_t partition;
+  /**
+   * THALWEG_OK: it is acknowledged. Else why it is not.
+   */
+  thalweg_status status;
+  /**
+   * What thalweg_topic_failure knows it by, if it has failed; else 0.
+   */
+  uint64_t failure;
+} thalweg_record_result;
+
+/**
  * What was left of damaged positions or key-values. Make it ready with thalweg_repaired_init before the call.
  */
 typedef struct thalweg_repaired {
@@ -971,24 +993,6 @@ typedef struct thalweg_appended {
    */
   uint32_t count;
 } thalweg_appended;
-
-/**
- * What became of one record of thalweg_topic_append_split.
- */
-typedef struct thalweg_record_result {
-  /**
-   * Its offset, if status is OK; else 0.
-   */
-  uint64_t offset;
-  /**
-   * The partition's index.
-   */
-  uint32_t partition;
-  /**
-   * THALWEG_OK: it is acknowledged. Else why it is not.
-   */
-  thalweg_status status;
-} thalweg_record_result;
 
 /**
  * One append that is over.
@@ -1742,6 +1746,21 @@ thalweg_status thalweg_topic_list_partitions(struct thalweg_topic *topic,
                                              struct thalweg_error *error);
 
 /**
+ * Why a part of thalweg_topic_append_split failed: what a call that fails tells in its error. The last 1,024 failures of
+ * a handle are kept.
+ *
+ * result: as it was told by a split of this handle. why: made ready with thalweg_error_init; gets the status, the operating
+ * system's error number, the offsets that are damaged, and a sentence.
+ *
+ * Does not block. Any thread. Errors: NOT_FOUND if the part has not failed, or the failure is not kept any more;
+ * INVALID_ARGUMENT, also for a why that is not ready; CLOSED, FORKED. Since 0.1.
+ */
+thalweg_status thalweg_topic_failure(struct thalweg_topic *topic,
+                                     const struct thalweg_record_result *result,
+                                     struct thalweg_error *why,
+                                     struct thalweg_error *error);
+
+/**
  * The damaged offsets that recovery found in a partition. ranges gets as many as capacity allows, count how many there
  * are.
  *
@@ -1962,7 +1981,8 @@ thalweg_status thalweg_topic_append_parts(struct thalweg_topic *topic,
  * Divides records by the partitions of their keys, and appends each part as one batch; those without a key go together to
  * the next partition by turns. Returns when all are durable, or have failed.
  *
- * results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status.
+ * results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status;
+ * thalweg_topic_failure tells more.
  *
  * Blocks: waits for the device, without a time-out. Any thread. Errors: of the call as a whole, before anything was
  * appended: INVALID_ARGUMENT, TOO_LARGE, CLOSED, FORKED; of each part: as thalweg_topic_append. Since 0.1.

@@ -736,6 +736,15 @@ public:
                                                      append_with options = {}) {
         return append_parts_within(limit, what, parts, partition, options);
     }
+    // Why a part of append_split failed; empty if it has not, or the failure is not kept any more.
+    std::optional<error> failure(const thalweg_record_result &result) const {
+        detail::failure failure;
+        thalweg_error why;
+        thalweg_error_init(&why, sizeof why);
+        const thalweg_status status = thalweg_topic_failure(raw_, &result, &why, failure);
+        if (!failure.check(status, THALWEG_NOT_FOUND)) return std::nullopt;
+        return error(why);
+    }
     // Divides records by the partitions of their keys, each part a batch. What became of each: look at its status.
     std::vector<thalweg_record_result> append_split(span<record> records) {
         detail::failure failure;

@@ -141,6 +141,7 @@ static void parts_and_copies(thalweg::engine &engine) {
     for (std::size_t nth = 0; nth < results.size(); nth++) {
         CHECK(results[nth].status == THALWEG_OK);
         CHECK(results[nth].partition == topic.partition_of(std::to_string(nth + 1)));
+        CHECK(!topic.failure(results[nth]));
     }
     CHECK(topic.append_split({}).empty());
 
@@ -200,6 +201,8 @@ static void failures(const std::filesystem::path &place) {
     const thalweg::error why = *queue.failure(done);
     CHECK(why.status() == done.status && why.os_error() == EFBIG);
     CHECK(std::string_view(why.what()).find("failing") != std::string_view::npos);
+    const auto refused = topic.append_split({"a"})[0];
+    CHECK(refused.status == THALWEG_PARTITION_FAILED && topic.failure(refused)->status() == refused.status);
 }
 
 static void consumers(thalweg::engine &engine) {

@@ -372,6 +372,8 @@ impl MetaStore {
         let path = self.pool.free_name();
         self.with_space_of_pool(|store| {
             let disk = &**store.manifest.disk();
+            // An earlier one may have been refused its end.
+            crate::manifest::store::remove_if_exists(disk, &path)?;
             let reserved = disk.open(&path, OpenMode::CreateNew).and_then(|file| file.reserve(size));
             let _ = disk.remove(&path);
             reserved.map_err(|e| Error::os(format_args!("reserving {size} bytes"), &e))

@@ -3,7 +3,7 @@
 //! Appends ask for themselves, each time they come. Whoever rather waits is told: the shard looks now and then.
 
 use super::metadata::Asked;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::events::EventKind;
 use crate::ids::PartitionId;
 use crate::manifest::MetaOrder;
@@ -59,13 +59,12 @@ impl Shard {
     pub(super) fn looked_for_space(&mut self, size: u64, result: Result<(), Error>) {
         match result {
             Ok(()) => self.space_found(size),
-            // It is looked for again; whatever else is wrong with the store, appends are told.
-            Err(error) if error.kind() == ErrorKind::NoSpace => {
+            // What else may be wrong with the store is told to appends.
+            Err(_) => {
                 if let Some(shortage) = &mut self.shortage {
                     shortage.look_at = Some(self.now.saturating_add(PAUSE));
                 }
             }
-            Err(_) => {}
         }
     }
 

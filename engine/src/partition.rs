@@ -12,7 +12,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use crate::durability::Durability;
-use crate::error::{DamagedRange, Error, ErrorKind, Result};
+use crate::error::{DamagedRange, Error, ErrorKind, Place, Result};
 use crate::events::EventKind;
 use crate::format::plan::Plan;
 use crate::format::source::Encode;
@@ -405,6 +405,6 @@ fn truncated(why: &str) -> Error {
 
 impl core::fmt::Display for Partition {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "topic {:?} partition {}", self.topic, self.id().partition)
+        core::fmt::Display::fmt(&Place(&self.topic, self.id().partition), f)
     }
 }

@@ -76,6 +76,8 @@ pub struct thalweg_record_result {
     pub partition: u32,
     /// THALWEG_OK: it is acknowledged. Else why it is not.
     pub status: thalweg_status,
+    /// What thalweg_topic_failure knows it by, if it has failed; else 0.
+    pub failure: u64,
 }
 
 impl From<Appended> for thalweg_appended {
@@ -415,7 +417,8 @@ pub unsafe extern "C" fn thalweg_topic_append_parts(
 /// Divides records by the partitions of their keys, and appends each part as one batch; those without a key go together to
 /// the next partition by turns. Returns when all are durable, or have failed.
 ///
-/// results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status.
+/// results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status;
+/// thalweg_topic_failure tells more.
 ///
 /// Blocks: waits for the device, without a time-out. Any thread. Errors: of the call as a whole, before anything was
 /// appended: INVALID_ARGUMENT, TOO_LARGE, CLOSED, FORKED; of each part: as thalweg_topic_append. Since 0.1.
@@ -439,13 +442,14 @@ pub unsafe extern "C" fn thalweg_topic_append_split(
             }
             let parts = with_list(records, count, |records| Ok(object.topic.append_split(records)))?;
             for part in parts {
-                let (base, status) = match &part.result {
-                    Ok(appended) => (Some(appended.base_offset), OK),
-                    Err(refused) => (None, status::of(refused.kind())),
+                let partition = part.partition;
+                let (base, status, failure) = match part.result {
+                    Ok(appended) => (Some(appended.base_offset), OK, 0),
+                    Err(refused) => (None, status::of(refused.kind()), object.reasons.keep(refused)),
                 };
                 for (nth, record) in part.records.into_iter().enumerate() {
                     let offset = base.map_or(0, |base| base + nth as u64);
-                    results.add(record).write(thalweg_record_result { offset, partition: part.partition, status });
+                    results.add(record).write(thalweg_record_result { offset, partition, status, failure });
                 }
             }
             Ok(())

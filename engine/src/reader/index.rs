@@ -179,12 +179,7 @@ impl Lender {
 
     /// As [`index`](Lender::index); blocks while the device is asked.
     pub(super) fn index_now(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Arc<Index>> {
-        loop {
-            match self.index(partition, segment)? {
-                Found::There(index) => return Ok(index),
-                Found::Wait(extent) => extent.wait(None),
-            };
-        }
+        Found::now(|| self.index(partition, segment))
     }
 
     fn load_footer(&self, partition: &Partition, segment: &Arc<Segment>, end: u64, size: usize) -> Result<Arc<Extent>> {

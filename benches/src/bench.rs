@@ -1,7 +1,6 @@
 //! The run: criterion, the settings, and the table that grows.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
@@ -155,12 +154,4 @@ impl Bench {
         self.rows.iter().for_each(|row| println!("{row}"));
         self.rows.iter().filter(|row| row.is_missed()).count()
     }
-}
-
-/// Where the benches put their stores and files: under cargo's target directory, on the disk that is measured.
-pub fn scratch() -> tempfile::TempDir {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    std::fs::create_dir_all(&target).expect("cargo's target directory can be made");
-    tempfile::Builder::new().prefix("bench-").tempdir_in(target).expect("the target directory is writable")
 }

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Measure the engine and others in turns, at the same durability, and print ratios
     Compare(Compare),
+    /// Make a page with plots of what was measured, or list the targets
+    Report(Report),
     /// The process of one measurement
     #[command(hide = true)]
     Measure { plan: String },
@@ -61,7 +63,7 @@ pub(crate) struct Settings {
     /// Where to put what is measured: on the disk that is meant [default: cargo's target directory]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Keep what was measured in this file
+    /// Keep what was measured in this file; report makes a page of it
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
@@ -113,6 +115,20 @@ pub(crate) struct Compare {
     pub(crate) syncs: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+#[derive(Args)]
+pub(crate) struct Report {
+    /// What run and compare have kept by --json
+    #[arg(value_name = "FILE", required_unless_present = "targets")]
+    pub(crate) files: Vec<PathBuf>,
+    /// All targets of speed: what was measured, what is asked for, and whether it is met; from where make bench keeps
+    /// them, or from a file like that
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "FILE")]
+    pub(crate) targets: Option<Option<PathBuf>>,
+    /// Where to put the page [default: report.html, if there is a FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 fn record_size(text: &str) -> Result<u64, String> {
@@ -173,6 +189,7 @@ mod tests {
             ("run append --data 1KiB", "must be 1 MiB at least"),
             ("run append --runtime glommio", "possible values: auto, uring, posix"),
             ("compare --rounds 0", "0 is not in 1..=1000"),
+            ("report", "required arguments were not provided"),
             ("compare --workload tail", "peers do only: durable, append, catchup"),
         ] {
             let Err(error) = Cli::try_parse_from(format!("thalweg-bench {arguments}").split(' ')) else {

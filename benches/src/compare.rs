@@ -16,7 +16,8 @@ use crate::table::{Table, number};
 fn cases(workload: Workload, data: u64) -> Vec<Case> {
     match workload {
         Workload::Durable => [1, 16, 64].map(|threads| Case { threads, ..Case::default() }).to_vec(),
-        Workload::Append => vec![Case { batch: 100, in_flight: 0, ..Case::default() }],
+        // Whoever makes each call durable before it returns does better with larger ones.
+        Workload::Append => [100, 1000].map(|batch| Case { batch, in_flight: 0, ..Case::default() }).to_vec(),
         _ => vec![Case { consumers: 1, data, ..Case::default() }],
     }
 }
@@ -87,7 +88,9 @@ pub(crate) fn compare(args: &Compare) -> Result<()> {
     }
     for subject in &subjects {
         let measured = rounds(args, subject, &document.peers)?;
-        println!("\n{}; medians of {} rounds\n{}", subject.name(), args.rounds, table(&measured, &document.peers));
+        let mut table = Table::new(&COLUMNS);
+        rows(&measured.iter().collect::<Vec<_>>(), &document.peers).into_iter().for_each(|row| table.push(row));
+        println!("\n{}; medians of {} rounds\n{table}", subject.name(), args.rounds);
         document.measured.extend(measured);
         // What is measured is kept, also if a later measurement fails.
         if let Some(path) = &args.settings.json {
@@ -110,47 +113,52 @@ fn rounds(args: &Compare, subject: &Subject, peers: &[Profile]) -> Result<Vec<Me
     Ok(measured)
 }
 
-/// A row for each peer.
-fn table(measured: &[Measured], peers: &[Profile]) -> Table {
-    let mut table = Table::new(&[
-        "who",
-        "records/s",
-        "lowest..highest",
-        "ours / theirs",
-        "lowest..highest",
-        "p50 us",
-        "p99 us",
-        "CPU s/M",
-        "dev B/B",
-        "memory",
-        "",
-    ]);
-    let of = |name: &str| -> Vec<&Measured> {
+/// What the cells of a row are.
+pub(crate) const COLUMNS: [&str; 11] = [
+    "who",
+    "records/s",
+    "lowest..highest",
+    "ours / theirs",
+    "lowest..highest",
+    "p50 us",
+    "p99 us",
+    "CPU s/M",
+    "dev B/B",
+    "memory",
+    "",
+];
+
+/// A row for each peer, of all rounds of one subject. Medians, and what lies around them.
+pub(crate) fn rows(measured: &[&Measured], peers: &[Profile]) -> Vec<Vec<String>> {
+    let of = |name: &str| -> Vec<&&Measured> {
         measured.iter().filter(|measured| measured.plan.peer.as_deref() == Some(name)).collect()
     };
     let ours = of(&peers[0].name);
-    for peer in peers {
+    let row = |peer: &Profile| {
         let theirs = of(&peer.name);
         let spread = |value: fn(&Measured) -> f64| Spread::of(theirs.iter().map(|measured| value(measured)));
         // Of each round: what else the machine did then met both.
         let pairs = ours.iter().zip(&theirs).map(|(ours, theirs)| ours.records_per_second / theirs.records_per_second);
         let (rate, ratio) = (spread(|measured| measured.records_per_second), Spread::of(pairs));
-        let mut row = vec![
+        vec![
             peer.name.clone(),
             number(rate.median),
             format!("{}..{}", number(rate.lowest), number(rate.highest)),
             number(ratio.median),
             format!("{}..{}", number(ratio.lowest), number(ratio.highest)),
-        ];
-        row.push(number(spread(|measured| measured.latency.p50_us).median));
-        row.push(number(spread(|measured| measured.latency.p99_us).median));
-        row.push(number(spread(|measured| measured.cpu_seconds_per_million_records).median));
-        row.push(number(spread(|measured| measured.device_bytes_per_payload_byte).median));
-        row.push(size::about(spread(|measured| measured.peak_memory_bytes as f64).median as u64));
-        let weaker = if peer.same_durability { "" } else { "weaker durability" };
-        let notes = [peer.hop.as_deref().unwrap_or(""), weaker];
-        row.push(notes.iter().filter(|note| !note.is_empty()).copied().collect::<Vec<_>>().join(", "));
-        table.push(row);
-    }
-    table
+            number(spread(|measured| measured.latency.p50_us).median),
+            number(spread(|measured| measured.latency.p99_us).median),
+            number(spread(|measured| measured.cpu_seconds_per_million_records).median),
+            number(spread(|measured| measured.device_bytes_per_payload_byte).median),
+            size::about(spread(|measured| measured.peak_memory_bytes as f64).median as u64),
+            note(peer),
+        ]
+    };
+    peers.iter().map(row).collect()
+}
+
+/// What makes a comparison with it unequal.
+pub(crate) fn note(peer: &Profile) -> String {
+    let weaker = (!peer.same_durability).then_some("weaker durability");
+    [peer.hop.as_deref(), weaker].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -52,6 +52,11 @@ impl Document {
         lines
     }
 
+    pub(crate) fn read(path: &Path) -> Result<Document> {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)?;
         fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()).into())

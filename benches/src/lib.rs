@@ -1,4 +1,4 @@
-//! How fast Thalweg is: the harness (`run`, `compare`), and the rows of `make bench`.
+//! How fast Thalweg is: the harness (`run`, `compare`, `report`), and the rows of `make bench`.
 //!
 //! `docs/BENCHMARKS.md` has the method. Both have one bare loop, one way to put things on the disk that is measured, and
 //! one account of what processes use.
@@ -25,6 +25,7 @@ mod payload;
 mod peers;
 mod plan;
 mod producer;
+mod report;
 mod row;
 mod run;
 mod rust_caller;
@@ -36,6 +37,7 @@ mod submitter;
 mod sweep;
 mod syncs;
 mod table;
+mod targets;
 mod usage;
 mod workloads;
 
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
     let done = match args::Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Report(args) => report::report(&args),
         Command::Measure { plan } => child::run("measure", &plan),
         Command::Fill { plan } => child::run("fill", &plan),
     };

@@ -25,7 +25,6 @@ pub(crate) struct Machine {
     /// Whether it can write past its cache.
     pub(crate) fua: bool,
     pub(crate) scheduler: String,
-    pub(crate) rotational: bool,
     /// Processes that wanted a core in the last minute, on average.
     pub(crate) load: f64,
     pub(crate) open_files_limit: u64,
@@ -77,7 +76,6 @@ impl Machine {
             write_cache: read(format!("{queue}/write_cache")),
             fua: read(format!("{queue}/fua")) == "1",
             scheduler: chosen,
-            rotational: read(format!("{queue}/rotational")) == "1",
             load: read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
             open_files_limit: limit(libc::RLIMIT_NOFILE),
             locked_memory_limit: limit(libc::RLIMIT_MEMLOCK),
@@ -87,7 +85,6 @@ impl Machine {
     /// Names and what stands behind them.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let kind = if self.virtual_machine { ", virtual" } else { "" };
-        let disk = if self.rotational { "rotating" } else { "not rotating" };
         let fua = if self.fua { "FUA" } else { "no FUA" };
         let locked = match self.locked_memory_limit {
             u64::MAX => "unlimited".to_owned(),
@@ -97,7 +94,7 @@ impl Machine {
             ("machine", format!("{} x {}{kind}, {}", self.cores, self.processor, crate::size::about(self.memory))),
             ("kernel", self.kernel.clone()),
             ("file system", format!("{} ({})", self.file_system, self.mount_options)),
-            ("device", format!("{}, {disk}, {}, {fua}, scheduler {}", self.device, self.write_cache, self.scheduler)),
+            ("device", format!("{}, {}, {fua}, scheduler {}", self.device, self.write_cache, self.scheduler)),
             ("limits", format!("{} open files, {locked} locked memory", self.open_files_limit)),
             ("load before", format!("{:.2}", self.load)),
         ]

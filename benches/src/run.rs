@@ -13,8 +13,9 @@ use crate::size;
 use crate::table::{Table, number};
 use crate::workloads;
 
-const COLUMNS: [&str; 13] = [
-    "workload, case",
+/// What the cells of a row are.
+pub(crate) const COLUMNS: [&str; 13] = [
+    "case",
     "value",
     "records/s",
     "MB/s",
@@ -29,10 +30,11 @@ const COLUMNS: [&str; 13] = [
     "syncs",
 ];
 
-fn row(measured: &Measured) -> Vec<String> {
+/// What a table says of a measurement.
+pub(crate) fn row(measured: &Measured) -> Vec<String> {
     let latency = &measured.latency;
     let mut row = vec![
-        format!("{}, {}", measured.plan.workload.as_str(), measured.name),
+        measured.name.clone(),
         size::exact(measured.plan.record_size as u64),
         number(measured.records_per_second),
         number(measured.bytes_per_second / 1e6),
@@ -83,23 +85,31 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     for (name, value) in document.lines() {
         println!("{name}: {value}");
     }
-    let mut table = Table::new(&COLUMNS);
     for plan in plans {
         let scratch = scratch_in(&dir)?;
         let measured = child::measure(&Plan { dir: scratch.path().to_owned(), ..plan })?;
-        let mut line = Table::new(&[]);
-        line.push(row(&measured));
-        eprint!("{}", line.to_string().trim_start());
-        table.push(row(&measured));
+        let rate = number(measured.records_per_second);
+        eprintln!("{}, {}: {rate} records/s", measured.plan.workload.as_str(), describe(&measured));
         document.measured.push(measured);
-    }
-    println!("\n{table}");
-    for measured in &document.measured {
-        for figure in &measured.figures {
-            let (name, value) = (row(measured)[0].clone(), number(figure.value));
-            let size = size::exact(measured.plan.record_size as u64);
-            println!("{name}, {size}: {}: {value} {}", figure.name, figure.unit);
+        // What is measured is kept, also if a later measurement fails.
+        if let Some(path) = &settings.json {
+            document.write(path)?;
         }
     }
-    settings.json.as_ref().map_or(Ok(()), |path| document.write(path))
+    document.measured.chunk_by(|a, b| a.plan.workload == b.plan.workload).for_each(print);
+    Ok(())
+}
+
+fn describe(measured: &Measured) -> String {
+    format!("{}, values of {}", measured.name, size::exact(measured.plan.record_size as u64))
+}
+
+/// All that was measured of one workload.
+fn print(measured: &[Measured]) {
+    let mut table = Table::new(&COLUMNS);
+    measured.iter().for_each(|measured| table.push(row(measured)));
+    println!("\n{}\n{table}", measured[0].plan.workload.as_str());
+    for (measured, figure) in measured.iter().flat_map(|m| m.figures.iter().map(move |figure| (m, figure))) {
+        println!("{}: {}: {} {}", describe(measured), figure.name, number(figure.value), figure.unit);
+    }
 }

@@ -189,20 +189,59 @@ fn rust_and_c_append_the_same() {
 
 #[test]
 fn peers_take_turns_and_do_the_same() {
-    let run = run("compare lmdb redis --rounds 2 --records 400 --record-size 100");
+    let run = run("compare lmdb redis --rounds 2 --records 2000 --record-size 100");
     let peers: Vec<&str> =
         run.document["peers"].as_array().expect("a list of peers").iter().filter_map(|p| p["name"].as_str()).collect();
     assert_eq!(peers, ["thalweg", "lmdb", "redis"]);
-    // Three kinds of callers, bulk, and reading: each in two rounds of three.
-    assert_eq!(run.measured().len(), (3 + 1 + 1) * 2 * 3);
+    // Three kinds of callers, two of bulk, and reading: each in two rounds of three.
+    assert_eq!(run.measured().len(), (3 + 2 + 1) * 2 * 3);
     for (turn, measured) in run.measured().iter().enumerate() {
         check(measured);
-        assert_eq!(number(measured, "records"), 400.0, "{}", measured["name"]);
+        assert_eq!(number(measured, "records"), 2000.0, "{}", measured["name"]);
         assert_eq!(measured["plan"]["peer"], peers[turn % 3]);
         assert_eq!(number(measured, "round") as usize, turn / 3 % 2);
     }
     let text = run.text();
     assert!(text.contains("ours / theirs") && text.contains("across loopback"), "{text}");
+}
+
+#[test]
+fn a_report_is_one_page_with_all_that_was_measured() {
+    let dir = TempDir::new().expect("a directory");
+    let [run, compared, page, targets] = ["run", "compared", "page", "targets"].map(|name| dir.path().join(name));
+    for (arguments, json) in [
+        ("run durable --case 256 --records 500 --record-size 100", &run),
+        ("compare bare --workload durable --case 16 --rounds 2 --records 400 --record-size 1KiB", &compared),
+    ] {
+        let output =
+            harness(arguments).arg("--dir").arg(dir.path()).arg("--json").arg(json).output().expect("it starts");
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let rows = r#"[
+        {"name": "fast <enough>", "measured": {"at": 0, "against": "a loop", "ratio": [0.8, 0.9, 1.0], "target": "<= 1",
+         "verdict": "met"}},
+        {"name": "slow", "measured": {"at": 0, "against": "a loop", "ratio": [2.0, 2.5, 3.0], "target": "<= 1",
+         "verdict": "MISSED"}},
+        {"name": "new", "measured": null}]"#;
+    std::fs::write(&targets, rows).expect("a file");
+    let mut report = harness("report");
+    report.arg(format!("--targets={}", targets.display())).arg("--html").arg(&page).args([&run, &compared]);
+    let output = report.output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for told in ["slow", "2.50", "MISSED", "not measured", "1 met, 1 missed, 1 not measured"] {
+        assert!(text.contains(told), "{told} is not in {text}");
+    }
+    let page = std::fs::read_to_string(&page).expect("the page is there");
+    for told in ["fast &lt;enough&gt;", "256 in flight", "16 waiting callers", "bare io_uring", "prefers-color-scheme"]
+    {
+        assert!(page.contains(told), "{told} is not on the page");
+    }
+    // Bars, lines of latency, rate and memory; nothing of it from elsewhere.
+    assert!(page.matches("<rect").count() == 2 && page.matches("<polyline").count() == 5, "{page}");
+    assert!(["http", "<script", "<link", "@import", "NaN"].iter().all(|no| !page.contains(no)), "{page}");
+    let tags = |tag: &str| page.matches(&format!("<{tag}")).count() == page.matches(&format!("</{tag}>")).count();
+    assert!(["svg", "figure", "div", "table", "tr", "details", "dl", "ul", "g"].map(tags).iter().all(|same| *same));
 }
 
 #[test]
@@ -227,7 +266,10 @@ fn what_cannot_be_done_is_said() {
         ("run append --memory-budget 1MiB --case 1 --record-size 100", 1, "memory_budget"),
         ("run append --dir /proc/nothing", 1, "/proc/nothing"),
         ("compare nobody", 1, "there is no peer nobody; there are thalweg"),
-        ("compare rocksdb", 1, "rocksdb"),
+        #[cfg(not(feature = "sqlite"))]
+        ("compare sqlite", 1, "build with --features sqlite"),
+        ("report /nothing/at/all", 1, "/nothing/at/all"),
+        ("report --targets=/nothing/at/all", 1, "make bench measures the targets"),
     ] {
         let output = harness(arguments).output().expect("it starts");
         assert_eq!(output.status.code(), Some(status), "{arguments}");

@@ -104,7 +104,7 @@ pub(crate) fn compare(args: &Compare) -> Result<()> {
 fn rounds(args: &Compare, subject: &Subject, peers: &[Profile]) -> Result<Vec<Measured>> {
     let mut measured = Vec::new();
     for round in 0..args.rounds {
-        for peer in peers {
+        for peer in peers.iter().filter(|peer| peer.reads || subject.workload != Workload::Catchup) {
             let scratch = scratch_in(&args.settings.dir())?;
             let plan = Plan { dir: scratch.path().to_owned(), ..subject.plan(&args.settings, peer) };
             measured.push(Measured { round, ..child::measure(&plan)? });
@@ -154,7 +154,7 @@ pub(crate) fn rows(measured: &[&Measured], peers: &[Profile]) -> Vec<Vec<String>
             note(peer),
         ]
     };
-    peers.iter().map(row).collect()
+    peers.iter().filter(|peer| !of(&peer.name).is_empty()).map(row).collect()
 }
 
 /// What makes a comparison with it unequal.

@@ -34,7 +34,7 @@ pub(crate) fn count(args: &Compare, peers: &[Profile]) -> Result<()> {
         };
         // What belongs to the opening, or comes by the clock, is next to nothing for each.
         let kinds: Vec<(String, f64)> = many.iter().map(more).filter(|(_, per)| *per >= 0.02).collect();
-        let all = kinds.iter().map(|(_, per)| per).sum();
+        let all = kinds.iter().fold(0.0, |all, (_, per)| all + per);
         let kinds: Vec<String> = kinds.iter().map(|(kind, per)| format!("{} {kind}", number(*per))).collect();
         table.push(vec![format!("{} {}", peer.name, peer.version), number(all), kinds.join(" + ")]);
     }
@@ -131,6 +131,6 @@ mod tests {
             7 <... fsync resumed>) = 0\n\
             7 write(4, \"\"..., 1) = 1\n";
         let kinds = ["fdatasync", "fsync", "pwrite64 with O_DSYNC", "pwritev2 with RWF_DSYNC"];
-        assert_eq!(read(trace), kinds.map(|kind| (kind.to_owned(), 1)).into());
+        assert_eq!(read(trace), BTreeMap::from(kinds.map(|kind| (kind.to_owned(), 1))));
     }
 }

@@ -16,6 +16,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "bare",
     durability: "RWF_DSYNC on every write; no log, no checksum, no copy, no record",
     same: true,
+    reads: true,
     hop: None,
     version: || {
         Buffers::new(4096, 1, false)?;

@@ -15,6 +15,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "fjall",
     durability: "PersistMode::SyncData: every batch calls fdatasync on the journal",
     same: true,
+    reads: true,
     hop: None,
     version: || super::locked("fjall"),
     open: |plan| Ok(Box::new(Fjall::open(plan)?)),

@@ -17,6 +17,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "lmdb",
     durability: "default: every commit writes, calls fdatasync, and writes its root with O_DSYNC",
     same: true,
+    reads: true,
     hop: None,
     version: || {
         let version = heed::lmdb_version();

@@ -5,15 +5,23 @@ mod bare;
 mod fjall;
 #[cfg(feature = "lmdb")]
 mod lmdb;
+#[cfg(feature = "okaywal")]
+mod okaywal;
+#[cfg(feature = "raft-engine")]
+mod raft_engine;
 #[cfg(feature = "redb")]
 mod redb;
 mod redis;
 mod resp;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod thalweg;
 mod waiting;
+#[cfg(feature = "walrus")]
+mod walrus;
 mod work;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +62,8 @@ pub(crate) struct Entry {
     durability: &'static str,
     /// Whether that is what the engine promises.
     same: bool,
+    /// Whether what was appended can be read.
+    reads: bool,
     /// What lies between it and the caller.
     hop: Option<&'static str>,
     /// Fails where it is not on this machine.
@@ -69,6 +79,7 @@ pub(crate) struct Profile {
     pub(crate) version: String,
     pub(crate) durability: String,
     pub(crate) same_durability: bool,
+    pub(crate) reads: bool,
     pub(crate) hop: Option<String>,
 }
 
@@ -84,6 +95,14 @@ const ENTRIES: &[Entry] = &[
     redb::ENTRY,
     #[cfg(feature = "fjall")]
     fjall::ENTRY,
+    #[cfg(feature = "rocksdb")]
+    rocksdb::ENTRY,
+    #[cfg(feature = "raft-engine")]
+    raft_engine::ENTRY,
+    #[cfg(feature = "okaywal")]
+    okaywal::ENTRY,
+    #[cfg(feature = "walrus")]
+    walrus::ENTRY,
     redis::ALWAYS,
     redis::EVERYSEC,
 ];
@@ -94,6 +113,10 @@ const FEATURES: &[(&str, bool)] = &[
     ("sqlite", cfg!(feature = "sqlite")),
     ("redb", cfg!(feature = "redb")),
     ("fjall", cfg!(feature = "fjall")),
+    ("rocksdb", cfg!(feature = "rocksdb")),
+    ("raft-engine", cfg!(feature = "raft-engine")),
+    ("okaywal", cfg!(feature = "okaywal")),
+    ("walrus", cfg!(feature = "walrus")),
 ];
 
 impl Entry {
@@ -103,6 +126,7 @@ impl Entry {
             version: (self.version)()?,
             durability: self.durability.to_owned(),
             same_durability: self.same,
+            reads: self.reads,
             hop: self.hop.map(str::to_owned),
         })
     }

@@ -15,6 +15,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "redb",
     durability: "Durability::Immediate: every commit calls fdatasync",
     same: true,
+    reads: true,
     hop: None,
     version: || super::locked("redb"),
     open: |plan| Ok(Box::new(Redb::open(plan)?)),

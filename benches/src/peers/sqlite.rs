@@ -15,6 +15,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "sqlite",
     durability: "journal_mode=WAL, synchronous=FULL: every commit calls fsync on the log",
     same: true,
+    reads: true,
     hop: None,
     version: || Ok(format!("{}, rusqlite {}", rusqlite::version(), super::locked("rusqlite")?)),
     open: |plan| {

@@ -13,6 +13,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "thalweg",
     durability: "durable: acknowledged when the device has it on the medium (RWF_DSYNC or fdatasync)",
     same: true,
+    reads: true,
     hop: None,
     version: || Ok(env!("CARGO_PKG_VERSION").to_owned()),
     open: |plan| Ok(Box::new(Thalweg { store: Store::create_or_open(plan)?, in_flight: plan.case.in_flight })),

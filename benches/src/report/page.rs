@@ -187,7 +187,8 @@ impl Page {
             }
         };
         self.add("<div class=\"plots\">");
-        let drawn: Vec<Bar> = peers.iter().map(bar).collect();
+        let took_part = |peer: &&Profile| rows.iter().any(|row| row[0] == peer.name);
+        let drawn: Vec<Bar> = peers.iter().filter(took_part).map(bar).collect();
         self.add(&bars("Records for each second: median, lowest and highest", &drawn));
         let lines: Vec<Line> = peers.iter().filter_map(|peer| middle(subject, &peer.name)).collect();
         self.add(&percentiles(&format!("Latency {}, the round of the median rate", lines_of(subject)), &lines));

@@ -24,7 +24,7 @@ const MANY: u64 = 250;
 pub(crate) fn count(args: &Compare, peers: &[Profile]) -> Result<()> {
     let mut table = Table::new(&["who", "syncs per acknowledgement", "which are"]);
     // io_uring's writes are no system calls: the same engine makes the same writes by plain ones.
-    for peer in peers.iter().filter(|peer| peer.name != "bare") {
+    for peer in peers.iter().filter(|peer| !["bare", "fio"].contains(&peer.name.as_str())) {
         let (few, many) = (syncs(args, peer, FEW)?, syncs(args, peer, MANY)?);
         // Each run warms up with a tenth more.
         let appends = (MANY + MANY / 10 - FEW - FEW / 10) as f64;

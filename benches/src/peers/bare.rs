@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::waiting::Waiting;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::plan::{Plan, Workload};
@@ -22,7 +22,7 @@ pub(super) const ENTRY: Entry = Entry {
         Buffers::new(4096, 1, false)?;
         Ok("io_uring".to_owned())
     },
-    open: |plan| Ok(Box::new(Bare::open(plan)?)),
+    way: Way::Open(|plan| Ok(Box::new(Bare::open(plan)?))),
 };
 
 /// Bytes of a file that is written to in bulk, and of one that single appends go to.

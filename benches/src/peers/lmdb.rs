@@ -7,7 +7,7 @@ use heed::types::{Bytes, U64};
 use heed::{Database, Env, EnvOpenOptions, PutFlags};
 
 use super::waiting::Waiting;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::plan::Plan;
@@ -23,7 +23,7 @@ pub(super) const ENTRY: Entry = Entry {
         let version = heed::lmdb_version();
         Ok(format!("{}.{}.{}, heed {}", version.major, version.minor, version.patch, super::locked("heed")?))
     },
-    open: |plan| Ok(Box::new(Lmdb::open(plan)?)),
+    way: Way::Open(|plan| Ok(Box::new(Lmdb::open(plan)?))),
 };
 
 /// Address space; the file grows as it is written. Bytes.

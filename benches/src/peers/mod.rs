@@ -1,6 +1,7 @@
 //! Whom the engine is compared with. A file for each; all do the same: append values to one log, and read it.
 
 mod bare;
+mod fio;
 #[cfg(feature = "fjall")]
 mod fjall;
 #[cfg(feature = "lmdb")]
@@ -27,6 +28,7 @@ mod work;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::measured::Outcome;
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::producer::Boxed;
@@ -68,8 +70,15 @@ pub(crate) struct Entry {
     hop: Option<&'static str>,
     /// Fails where it is not on this machine.
     version: fn() -> Result<String>,
+    way: Way,
+}
+
+/// How somebody is made to work.
+enum Way {
     /// Makes a log, or opens it again.
-    open: fn(&Plan) -> Result<Box<dyn Peer>>,
+    Open(fn(&Plan) -> Result<Box<dyn Peer>>),
+    /// Carries out the plan by itself.
+    Run(fn(&Plan) -> Result<Outcome>),
 }
 
 /// Somebody who took part.
@@ -87,6 +96,7 @@ pub(crate) struct Profile {
 const ENTRIES: &[Entry] = &[
     thalweg::ENTRY,
     bare::ENTRY,
+    fio::ENTRY,
     #[cfg(feature = "lmdb")]
     lmdb::ENTRY,
     #[cfg(feature = "sqlite")]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use okaywal::{Configuration, LogVoid, WriteAheadLog};
 
 use super::waiting::Waiting;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::producer::Boxed;
@@ -17,13 +17,13 @@ pub(super) const ENTRY: Entry = Entry {
     reads: false,
     hop: None,
     version: || super::locked("okaywal"),
-    open: |plan| {
+    way: Way::Open(|plan| {
         // The default of 1 MiB makes a new file every few hundred records.
         let config = Configuration::default_for(plan.dir.join("log.okaywal"))
             .preallocate_bytes(SEGMENT as u32)
             .checkpoint_after_bytes(SEGMENT / 8 * 7);
         Ok(Box::new(Okay { log: config.open(LogVoid)?, records: AtomicU64::new(0) }))
-    },
+    }),
 };
 
 /// Bytes.

@@ -6,7 +6,7 @@ use protobuf::well_known_types::BytesValue;
 use raft_engine::{Config, Engine, LogBatch, MessageExt};
 
 use super::waiting::Waiting;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::plan::Plan;
@@ -19,7 +19,7 @@ pub(super) const ENTRY: Entry = Entry {
     reads: true,
     hop: None,
     version: || super::locked("raft-engine"),
-    open: |plan| Ok(Box::new(Raft::open(plan)?)),
+    way: Way::Open(|plan| Ok(Box::new(Raft::open(plan)?))),
 };
 
 /// An entry is a message that knows its index: it stands before the value.

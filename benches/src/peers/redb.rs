@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use super::waiting::Waiting;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::plan::Plan;
@@ -18,7 +18,7 @@ pub(super) const ENTRY: Entry = Entry {
     reads: true,
     hop: None,
     version: || super::locked("redb"),
-    open: |plan| Ok(Box::new(Redb::open(plan)?)),
+    way: Way::Open(|plan| Ok(Box::new(Redb::open(plan)?))),
 };
 
 const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");

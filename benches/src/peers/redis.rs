@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::resp::{Connection, Reply, command};
 use super::server::Server;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::plan::Plan;
@@ -19,7 +19,7 @@ pub(super) const ALWAYS: Entry = Entry {
     reads: true,
     hop: Some("across loopback"),
     version,
-    open: |plan| Ok(Box::new(Redis::open(plan, "always")?)),
+    way: Way::Open(|plan| Ok(Box::new(Redis::open(plan, "always")?))),
 };
 
 pub(super) const EVERYSEC: Entry = Entry {
@@ -29,7 +29,7 @@ pub(super) const EVERYSEC: Entry = Entry {
     reads: true,
     hop: Some("across loopback"),
     version,
-    open: |plan| Ok(Box::new(Redis::open(plan, "everysec")?)),
+    way: Way::Open(|plan| Ok(Box::new(Redis::open(plan, "everysec")?))),
 };
 
 /// The program.

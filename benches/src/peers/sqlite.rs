@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::waiting::Waiting;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::producer::Boxed;
@@ -18,12 +18,12 @@ pub(super) const ENTRY: Entry = Entry {
     reads: true,
     hop: None,
     version: || Ok(format!("{}, rusqlite {}", rusqlite::version(), super::locked("rusqlite")?)),
-    open: |plan| {
+    way: Way::Open(|plan| {
         let path = plan.dir.join("log.sqlite");
         let reader = connect(&path)?;
         reader.execute("CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, value BLOB NOT NULL)", [])?;
         Ok(Box::new(Sqlite { path, reader }))
-    },
+    }),
 };
 
 struct Sqlite {

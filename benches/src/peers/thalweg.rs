@@ -2,7 +2,7 @@
 
 use ::thalweg::Start;
 
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::producer::Boxed;
@@ -16,7 +16,9 @@ pub(super) const ENTRY: Entry = Entry {
     reads: true,
     hop: None,
     version: || Ok(env!("CARGO_PKG_VERSION").to_owned()),
-    open: |plan| Ok(Box::new(Thalweg { store: Store::create_or_open(plan)?, in_flight: plan.case.in_flight })),
+    way: Way::Open(|plan| {
+        Ok(Box::new(Thalweg { store: Store::create_or_open(plan)?, in_flight: plan.case.in_flight }))
+    }),
 };
 
 struct Thalweg {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use walrus_rust::{FsyncSchedule, ReadConsistency, Walrus};
 
 use super::waiting::Waiting;
-use super::{Entry, Peer};
+use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::plan::Plan;
@@ -18,7 +18,7 @@ pub(super) const ENTRY: Entry = Entry {
     reads: true,
     hop: None,
     version: || super::locked("walrus-rust"),
-    open: |plan| Ok(Box::new(Log::open(plan)?)),
+    way: Way::Open(|plan| Ok(Box::new(Log::open(plan)?))),
 };
 
 const TOPIC: &str = "log";

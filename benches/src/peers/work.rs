@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Peer, entry};
+use super::{Peer, Way, entry};
 use crate::error::Result;
 use crate::evict;
 use crate::latency::Latency;
@@ -15,7 +15,10 @@ use crate::sum;
 
 /// Carries out a plan with the peer of this name.
 pub(crate) fn run(name: &str, plan: &Plan) -> Result<Outcome> {
-    let open = entry(name)?.open;
+    let open = match entry(name)?.way {
+        Way::Open(open) => open,
+        Way::Run(run) => return run(plan),
+    };
     let meter = Meter::new(plan);
     match plan.workload {
         Workload::Catchup => read(plan, &meter, open),

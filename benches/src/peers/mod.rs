@@ -6,8 +6,10 @@ mod fio;
 mod fjall;
 #[cfg(feature = "lmdb")]
 mod lmdb;
+mod nats;
 #[cfg(feature = "okaywal")]
 mod okaywal;
+mod pipeline;
 #[cfg(feature = "raft-engine")]
 mod raft_engine;
 #[cfg(feature = "redb")]
@@ -115,6 +117,7 @@ const ENTRIES: &[Entry] = &[
     walrus::ENTRY,
     redis::ALWAYS,
     redis::EVERYSEC,
+    nats::ENTRY,
 ];
 
 /// Who can be had by a feature of cargo, and is not in this build.

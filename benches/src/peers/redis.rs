@@ -2,15 +2,15 @@
 
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::Instant;
 
+use super::pipeline::Pipeline;
 use super::resp::{Connection, Reply, command};
 use super::server::Server;
 use super::{Entry, Peer, Way};
 use crate::error::Result;
 use crate::payload::Payload;
 use crate::plan::Plan;
-use crate::producer::{Boxed, Producer};
+use crate::producer::Boxed;
 
 pub(super) const ALWAYS: Entry = Entry {
     name: "redis",
@@ -36,8 +36,6 @@ pub(super) const EVERYSEC: Entry = Entry {
 const PROGRAM: &str = "redis-server";
 /// The stream.
 const LOG: &str = "log";
-/// Bytes of values that a producer has under way, if it does not wait for each append.
-const UNDER_WAY: usize = 1 << 20;
 /// Bytes of values that are asked for at once.
 const READ: u64 = 1 << 20;
 
@@ -83,13 +81,8 @@ impl Redis {
 impl Peer for Redis {
     fn producer<'a>(&'a self, payload: &'a Payload) -> Result<Boxed<'a>> {
         let connection = Connection::new(Server::connect(self.server.port)?)?;
-        let one = |number| -> Vec<u8> {
-            let add = |value: &[u8]| command(&[b"XADD", LOG.as_bytes(), b"*", b"v", value]);
-            payload.values(number).flat_map(add).collect()
-        };
-        let most = if self.waits { 1 } else { (UNDER_WAY / payload.size()).max(2) };
-        let commands = (0..payload.count()).map(one).collect();
-        Ok(Box::new(Adder { connection, commands, replies: payload.batch(), most, begun: Vec::new().into() }))
+        let add = |value: &[u8]| command(&[b"XADD", LOG.as_bytes(), b"*", b"v", value]);
+        Ok(Box::new(Pipeline::new(connection, payload, self.waits, add)))
     }
 
     fn read(&self, each: &mut dyn FnMut(&[u8])) -> Result<u64> {
@@ -115,47 +108,5 @@ impl Peer for Redis {
 
     fn processes(&self) -> Vec<u32> {
         vec![std::process::id(), self.server.process()]
-    }
-}
-
-/// Adds to the stream over a connection of its own.
-struct Adder {
-    connection: Connection,
-    /// What adds a batch, for each batch of the payload.
-    commands: Vec<Vec<u8>>,
-    /// Replies to one of them.
-    replies: usize,
-    /// Batches that may be under way.
-    most: usize,
-    begun: std::collections::VecDeque<Option<Instant>>,
-}
-
-impl Adder {
-    fn take(&mut self, acknowledged: &mut dyn FnMut(Instant)) -> Result<()> {
-        for _ in 0..self.replies {
-            self.connection.reply()?;
-        }
-        if let Some(begun) = self.begun.pop_front().flatten() {
-            acknowledged(begun);
-        }
-        Ok(())
-    }
-}
-
-impl Producer for Adder {
-    fn append(&mut self, batch: usize, begun: Option<Instant>, acknowledged: &mut dyn FnMut(Instant)) -> Result<()> {
-        self.connection.send(&self.commands[batch % self.commands.len()])?;
-        self.begun.push_back(begun);
-        while self.begun.len() >= self.most {
-            self.take(acknowledged)?;
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, until: Option<Instant>, acknowledged: &mut dyn FnMut(Instant)) -> Result<()> {
-        while !self.begun.is_empty() && self.connection.is_ready(until)? {
-            self.take(acknowledged)?;
-        }
-        Ok(())
     }
 }

@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 use std::time::Instant;
 
+use super::pipeline::Replies;
+use super::server::is_ready;
 use crate::error::Result;
 
 /// What a server answers.
@@ -75,11 +76,7 @@ impl Connection {
         Ok(Connection { from: BufReader::with_capacity(64 << 10, to.try_clone()?), to })
     }
 
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        Ok(self.to.write_all(bytes)?)
-    }
-
-    pub(super) fn reply(&mut self) -> Result<Reply> {
+    fn reply(&mut self) -> Result<Reply> {
         reply(&mut self.from)
     }
 
@@ -87,23 +84,19 @@ impl Connection {
         self.send(bytes)?;
         self.reply()
     }
+}
 
-    /// Waits until there is something to read; false when there was nothing until then. `None`: without end.
-    pub(super) fn is_ready(&self, until: Option<Instant>) -> Result<bool> {
-        if !self.from.buffer().is_empty() {
-            return Ok(true);
-        }
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let time = left
-            .map(|left| libc::timespec { tv_sec: left.as_secs() as libc::time_t, tv_nsec: left.subsec_nanos().into() });
-        let time = time.as_ref().map_or(std::ptr::null(), |time| &raw const *time);
-        let mut poll = libc::pollfd { fd: self.to.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: the entry and the time live through the call.
-        match unsafe { libc::ppoll(&raw mut poll, 1, time, std::ptr::null()) } {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(std::io::Error::last_os_error().into()),
-        }
+impl Replies for Connection {
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.to.write_all(bytes)?)
+    }
+
+    fn acknowledge(&mut self) -> Result<()> {
+        self.reply().map(drop)
+    }
+
+    fn is_ready(&mut self, until: Option<Instant>) -> Result<bool> {
+        Ok(!self.from.buffer().is_empty() || is_ready(&self.to, until)?)
     }
 }
 

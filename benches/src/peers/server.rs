@@ -1,6 +1,7 @@
 //! A server beside this process, which goes with it.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,6 +60,21 @@ impl Server {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+}
+
+/// Waits until there is something to read; false when there was nothing until then. `None`: without end.
+pub(super) fn is_ready(stream: &TcpStream, until: Option<Instant>) -> Result<bool> {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let time =
+        left.map(|left| libc::timespec { tv_sec: left.as_secs() as libc::time_t, tv_nsec: left.subsec_nanos().into() });
+    let time = time.as_ref().map_or(std::ptr::null(), |time| &raw const *time);
+    let mut poll = libc::pollfd { fd: stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: the entry and the time live through the call.
+    match unsafe { libc::ppoll(&raw mut poll, 1, time, std::ptr::null()) } {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(std::io::Error::last_os_error().into()),
     }
 }
 

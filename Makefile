@@ -37,7 +37,7 @@ bench:
 compare:
 	@cargo build --release -p thalweg-bench --features all-peers
 	@dir="$${CARGO_TARGET_DIR:-target}" && "$$dir/release/thalweg-bench" compare --json "$$dir/compare.json" $(ARGS) \
-		&& "$$dir/release/thalweg-bench" report "$$dir/compare.json" --html "$$dir/compare.html"
+		&& "$$dir/release/thalweg-bench" report "$$dir/compare.json" --html "$$dir/compare.html" --ratios
 
 # include/thalweg.h out of the sources of ffi/, which a test compares.
 header:

@@ -126,6 +126,9 @@ pub(crate) struct Report {
     /// them, or from a file like that
     #[arg(long, num_args = 0..=1, require_equals = true, value_name = "FILE")]
     pub(crate) targets: Option<Option<PathBuf>>,
+    /// Print comparisons as tables of ratios, in Markdown
+    #[arg(long, requires = "files")]
+    pub(crate) ratios: bool,
     /// Where to put the page [default: report.html, if there is a FILE]
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::error::Result;
 use crate::measured::Measured;
 use crate::plan::Plan;
-use crate::{peers, workloads};
+use crate::{interrupt, peers, workloads};
 
 /// What starts this program again, with a plan.
 pub(crate) fn command(name: &str, plan: &Plan) -> Result<Command> {
@@ -16,7 +16,9 @@ pub(crate) fn command(name: &str, plan: &Plan) -> Result<Command> {
 
 /// Measures in another process.
 pub(crate) fn measure(plan: &Plan) -> Result<Measured> {
+    interrupt::check()?;
     let output = command("measure", plan)?.stderr(Stdio::inherit()).output()?;
+    interrupt::check()?;
     if !output.status.success() {
         let name = plan.case.name(plan.workload);
         let who = plan.peer.as_deref().map(|peer| format!("{peer}, ")).unwrap_or_default();

@@ -13,6 +13,7 @@ mod compare;
 mod document;
 mod error;
 mod evict;
+mod interrupt;
 mod latency;
 mod limits;
 mod machine;
@@ -62,8 +63,14 @@ pub use usage::{device_bytes, thread_time};
 pub fn main() -> ExitCode {
     use args::Command;
     let done = match args::Cli::parse().command {
-        Command::Run(args) => run::run(&args),
-        Command::Compare(args) => compare::compare(&args),
+        Command::Run(args) => {
+            interrupt::catch();
+            run::run(&args)
+        }
+        Command::Compare(args) => {
+            interrupt::catch();
+            compare::compare(&args)
+        }
         Command::Report(args) => report::report(&args),
         Command::Measure { plan } => child::run("measure", &plan),
         Command::Fill { plan } => child::run("fill", &plan),

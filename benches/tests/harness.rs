@@ -2,7 +2,9 @@
 //! all that it has to say. How long anything takes is not asked.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Output};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -241,11 +243,20 @@ fn a_report_is_one_page_with_all_that_was_measured() {
         {"name": "new", "measured": null}]"#;
     std::fs::write(&targets, rows).expect("a file");
     let mut report = harness("report");
-    report.arg(format!("--targets={}", targets.display())).arg("--html").arg(&page).args([&run, &compared]);
+    report.arg(format!("--targets={}", targets.display())).arg("--ratios").arg("--html").arg(&page);
+    report.args([&run, &compared]);
     let output = report.output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for told in ["slow", "2.50", "MISSED", "not measured", "1 met, 1 missed, 1 not measured"] {
+    for told in [
+        "| durable, 16 waiting callers, 1 KiB | ",
+        "| bare io_uring |",
+        "slow",
+        "2.50",
+        "MISSED",
+        "not measured",
+        "1 met, 1 missed, 1 not measured",
+    ] {
         assert!(text.contains(told), "{told} is not in {text}");
     }
     let page = std::fs::read_to_string(&page).expect("the page is there");
@@ -273,6 +284,25 @@ fn what_is_durable_is_seen_from_outside() {
     // Two runs differ by what goes on beside the appends.
     assert!(["thalweg", "lmdb", "redis"].map(syncs).iter().all(|syncs| *syncs >= 0.9), "{text}");
     assert!(syncs("redis-everysec") < 0.5, "{text}");
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_behind() {
+    let dir = TempDir::new().expect("a directory");
+    let stores = || std::fs::read_dir(dir.path()).expect("a directory").flatten().map(|entry| entry.path());
+    let mut harness = harness("run durable --case 16 --seconds 600 --record-size 100");
+    let mut running =
+        harness.arg("--dir").arg(dir.path()).process_group(0).stderr(Stdio::piped()).spawn().expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !stores().any(|store| store.join("MANIFEST").exists()) {
+        assert!(Instant::now() < deadline, "nothing was begun");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let group = i32::try_from(running.id()).expect("numbers of processes are small");
+    // SAFETY: a plain system call; the group is that of the process above.
+    assert_eq!(unsafe { libc::kill(-group, libc::SIGINT) }, 0);
+    assert_eq!(running.wait().expect("it ends").code(), Some(1));
+    assert_eq!(stores().collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

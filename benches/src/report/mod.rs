@@ -3,7 +3,9 @@
 mod bars;
 mod lines;
 mod page;
+mod ratios;
 mod scale;
+mod subject;
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,6 +23,12 @@ pub(crate) fn report(args: &Report) -> Result<()> {
     let rows = path.map(|path| targets::read(&path)).transpose()?;
     if let Some(rows) = &rows {
         println!("{}", targets::summary(rows));
+    }
+    if args.ratios {
+        documents
+            .iter()
+            .filter(|document| document.command == "compare")
+            .for_each(|document| println!("{}", ratios::ratios(document)));
     }
     let usual = || (!documents.is_empty()).then(|| PathBuf::from("report.html"));
     let Some(path) = args.html.clone().or_else(usual) else { return Ok(()) };

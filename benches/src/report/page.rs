@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::bars::{Bar, bars};
 use super::lines::{Line, over_time, percentiles};
+use super::subject::{Subject, subjects};
 use crate::document::Document;
 use crate::measured::Measured;
 use crate::peers::Profile;
@@ -22,34 +23,6 @@ pub(super) struct Page {
 /// Text as it stands in HTML.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// What was measured of one thing: a workload, a case, a size. In a comparison, all rounds of all peers.
-struct Subject<'a> {
-    workload: Workload,
-    name: &'a str,
-    record_size: usize,
-    measured: Vec<&'a Measured>,
-}
-
-/// In the order in which they were begun.
-fn subjects(document: &Document) -> Vec<Subject<'_>> {
-    let mut subjects: Vec<Subject<'_>> = Vec::new();
-    for measured in &document.measured {
-        let (workload, name, record_size) = (measured.plan.workload, measured.name.as_str(), measured.plan.record_size);
-        let same = |s: &&mut Subject<'_>| (s.workload, s.name, s.record_size) == (workload, name, record_size);
-        match subjects.iter_mut().find(same) {
-            Some(subject) => subject.measured.push(measured),
-            None => subjects.push(Subject { workload, name, record_size, measured: vec![measured] }),
-        }
-    }
-    subjects
-}
-
-impl Subject<'_> {
-    fn size(&self) -> String {
-        size::exact(self.record_size as u64)
-    }
 }
 
 impl Page {

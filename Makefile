@@ -8,14 +8,14 @@ SECONDS ?= 600
 # Lanes of `make test`; all of them unless named: make test LANES="unit cli".
 LANES ?=
 
-# What `make bench` measures, and how long: make bench ARGS="bulk durable --rounds 30".
+# What `make bench` and `make compare` measure, and how long: make bench ARGS="bulk durable --rounds 30".
 ARGS ?=
 
 # Where `make install` puts the library for C and C++; DESTDIR goes before it.
 PREFIX ?= /usr/local
 PROFILE ?= release
 
-.PHONY: demo test soak bench header abi install clean
+.PHONY: demo test soak bench compare header abi install clean
 
 demo:
 	cargo build --quiet --release -p thalweg-tests --bin thalweg-demo
@@ -31,6 +31,13 @@ soak:
 # Every target of speed beside its baseline, in a few minutes; docs/BENCHMARKS.md tells how to read the table.
 bench:
 	@cargo bench --quiet -p thalweg-bench --bench targets -- $(ARGS)
+
+# The engine beside every peer that can be built or found here, and a page of it; docs/BENCHMARKS.md names them. RocksDB is
+# built from its sources, which takes a while the first time.
+compare:
+	@cargo build --release -p thalweg-bench --features all-peers
+	@dir="$${CARGO_TARGET_DIR:-target}" && "$$dir/release/thalweg-bench" compare --json "$$dir/compare.json" $(ARGS) \
+		&& "$$dir/release/thalweg-bench" report "$$dir/compare.json" --html "$$dir/compare.html" --ratios
 
 # include/thalweg.h out of the sources of ffi/, which a test compares.
 header:

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thalweg::{AppendOptions, Durability, Engine, Options, Record, Runtime, Start, Target, TopicOptions};
 use thalweg_bench::CCaller;
-use thalweg_c::THALWEG_RUNTIME_POSIX;
+use thalweg_c::{THALWEG_RUNTIME_POSIX, thalweg_engine_options};
 
 fn main() -> thalweg::Result<()> {
     let mut numbers = std::env::args().skip(1).map_while(|number| number.parse::<u64>().ok());
@@ -17,7 +17,9 @@ fn main() -> thalweg::Result<()> {
     let reads = numbers.next().unwrap_or(0);
     let dir = thalweg_bench::scratch();
     if std::env::args().any(|argument| argument == "c") {
-        CCaller::new(dir.path(), &[0x5a; 100], THALWEG_RUNTIME_POSIX).append(batch, records / batch as u64);
+        let posix = |options: &mut thalweg_engine_options| options.runtime = THALWEG_RUNTIME_POSIX;
+        let caller = CCaller::new(dir.path(), &[0x5a; 100], Durability::LoseOnKill, posix);
+        caller.append(batch, records / batch as u64);
         return Ok(());
     }
     // valgrind runs one thread at a time, and leaves a ring's completions to themselves.

@@ -39,6 +39,8 @@ class BuildExtension(build_ext):
         library, headers = built_engine(pathlib.Path(self.build_temp).resolve() / "engine")
         extension.extra_objects = [str(library)]
         extension.include_dirs = [str(headers)]
+        # Linked anew with another engine.
+        extension.depends.append(str(library))
         # The wheel is one file, so it shows what it has for Python and no call of the engine.
         extension.extra_link_args = ["-Wl,--exclude-libs,ALL", "-Wl,-z,nodelete"]
         extension.libraries = ["pthread", "m", "dl"]

@@ -44,7 +44,7 @@ static keyword keywords[KEYWORDS] = {
 
 static int append_from(append *append, topic *topic, PyObject *const *values, Py_ssize_t count, PyObject *names) {
     PyObject *given[KEYWORDS] = {NULL};
-    append->pins = (pins){NULL, 0, 0};
+    memset(&append->pins, 0, sizeof append->pins);
     if (count != 1) {
         PyErr_Format(PyExc_TypeError, "one value is appended, by position; %zd were given", count);
         return -1;
@@ -85,7 +85,7 @@ static ticket *topic_way(PyObject *self, PyObject *const *values, Py_ssize_t cou
     if (append_from(&append, (topic *)self, values, count, names) == 0)
         made = ticket_new(((topic *)self)->engine->queue);
     if (made && way(&append, made) < 0) Py_CLEAR(made);
-    if (append.pins.count) pins_release(&append.pins);
+    if (append.pins.views || append.pins.objects) pins_release(&append.pins);
     return made;
 }
 

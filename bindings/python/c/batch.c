@@ -156,18 +156,18 @@ static PyObject *batch_repr(PyObject *object) {
 }
 
 static PyMethodDef methods[] = {
-    {"values", batch_values, METH_NOARGS, "values()\n--\n\nThe values of all records, as bytes; None where there is none."},
-    {"keys", batch_keys, METH_NOARGS, "keys()\n--\n\nThe keys of all records, as bytes; None where there is none."},
-    {"offsets", batch_offsets, METH_NOARGS, "offsets()\n--\n\nThe offsets of all records."},
-    {"timestamps", batch_timestamps, METH_NOARGS, "timestamps()\n--\n\nThe timestamps of all records, in ms since 1970."},
+    {"values", batch_values, METH_NOARGS, "values($self, /)\n--\n\nThe values of all records, as bytes; None where there is none."},
+    {"keys", batch_keys, METH_NOARGS, "keys($self, /)\n--\n\nThe keys of all records, as bytes; None where there is none."},
+    {"offsets", batch_offsets, METH_NOARGS, "offsets($self, /)\n--\n\nThe offsets of all records."},
+    {"timestamps", batch_timestamps, METH_NOARGS, "timestamps($self, /)\n--\n\nThe timestamps of all records, in ms since 1970."},
     {"to_numpy", batch_to_numpy, METH_NOARGS,
-     "to_numpy()\n--\n\nAn array with a row for each record, and the memory that its positions count in. No copy."},
+     "to_numpy($self, /)\n--\n\nAn array with a row for each record, and the memory that its positions count in. No copy."},
     {"release", batch_release, METH_NOARGS,
-     "release()\n--\n\nGives the memory back: at once, or when the last view of it goes. May be called again."},
+     "release($self, /)\n--\n\nGives the memory back: at once, or when the last view of it goes. May be called again."},
     {"__enter__", batch_enter, METH_NOARGS, NULL},
     {"__exit__", batch_exit, METH_VARARGS, NULL},
     {"__arrow_c_array__", (PyCFunction)(void (*)(void))batch_arrow_array, METH_VARARGS | METH_KEYWORDS,
-     "__arrow_c_array__(requested_schema=None)\n--\n\nThe records for Arrow, without a copy."},
+     "__arrow_c_array__($self, requested_schema=None)\n--\n\nThe records for Arrow, without a copy."},
     {"_large_array", batch_large_array, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

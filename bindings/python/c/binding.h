@@ -174,7 +174,8 @@ PyObject *topic_try_submit(PyObject *self, PyObject *const *values, Py_ssize_t c
 /* record.c: records to append, and what keeps their memory. */
 typedef struct {
     Py_buffer *views;
-    size_t count, capacity;
+    PyObject **objects;
+    size_t view_count, view_capacity, object_count, object_capacity;
 } pins;
 void pins_release(pins *pins);
 /* Keeps an object. */

@@ -269,7 +269,7 @@ static int position_from(PyObject *object, thalweg_position *position, pins *pin
 /* Takes a list of (topic, partition, offset, metadata). */
 static PyObject *consumer_commit_positions(PyObject *object, PyObject *list) {
     consumer *self = (consumer *)object;
-    pins pins = {NULL, 0, 0};
+    pins pins = {0};
     size_t count = (size_t)PyList_Size(list);
     if (PyErr_Occurred() || busy(self)) return NULL;
     thalweg_position *positions = calloc(count + 1, sizeof *positions);
@@ -359,21 +359,21 @@ static PyMethodDef methods[] = {
     {"_seek", consumer_seek, METH_VARARGS, NULL},
     {"_seek_all", consumer_seek_all, METH_VARARGS, NULL},
     NAMED("poll", consumer_poll,
-     "poll(timeout=None, max_bytes=1048576)\n--\n\nThe next batch; None if none came in time, or after wakeup()."),
+     "poll($self, timeout=None, max_bytes=1048576)\n--\n\nThe next batch; None if none came in time, or after wakeup()."),
     NAMED("poll_nowait", consumer_poll_nowait,
-     "poll_nowait(max_bytes=1048576)\n--\n\nThe next batch, or None if there is none in memory. Waits for nothing."),
-    {"wakeup", consumer_wakeup, METH_NOARGS, "wakeup()\n--\n\nEnds a poll that waits, or the next one. From any thread."},
+     "poll_nowait($self, max_bytes=1048576)\n--\n\nThe next batch, or None if there is none in memory. Waits for nothing."),
+    {"wakeup", consumer_wakeup, METH_NOARGS, "wakeup($self, /)\n--\n\nEnds a poll that waits, or the next one. From any thread."},
     {"commit", consumer_commit, METH_NOARGS,
-     "commit()\n--\n\nMakes durable that all which polls have returned is handled."},
+     "commit($self, /)\n--\n\nMakes durable that all which polls have returned is handled."},
     {"_commit_positions", consumer_commit_positions, METH_O, NULL},
     {"_positions", consumer_positions, METH_NOARGS, NULL},
-    {"lag", consumer_lag, METH_NOARGS, "lag()\n--\n\nHow many offsets are still to be read."},
-    {"fileno", consumer_fileno, METH_NOARGS, "fileno()\n--\n\nA descriptor that is readable while a poll has something to look at."},
+    {"lag", consumer_lag, METH_NOARGS, "lag($self, /)\n--\n\nHow many offsets are still to be read."},
+    {"fileno", consumer_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nA descriptor that is readable while a poll has something to look at."},
     {"_bell", consumer_bell, METH_NOARGS, NULL},
     {"_rung", consumer_rung, METH_NOARGS, NULL},
-    {"close", consumer_close, METH_NOARGS, "close()\n--\n\nCloses the consumer. What was committed stays."},
+    {"close", consumer_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the consumer. What was committed stays."},
     NAMED("__arrow_c_stream__", consumer_arrow_stream,
-     "__arrow_c_stream__(requested_schema=None)\n--\n\nThe records that are there, for Arrow."),
+     "__arrow_c_stream__($self, requested_schema=None)\n--\n\nThe records that are there, for Arrow."),
     {"_large_stream", consumer_large_stream, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -69,9 +69,9 @@ static PyObject *events_close(PyObject *self, PyObject *Py_UNUSED(none)) {
 
 static PyMethodDef methods[] = {
     {"_poll", events_poll, METH_VARARGS, NULL},
-    {"dropped", events_dropped, METH_NOARGS, "dropped()\n--\n\nHow many events gave way to newer ones."},
-    {"fileno", events_fileno, METH_NOARGS, "fileno()\n--\n\nA descriptor that is readable while events wait."},
-    {"close", events_close, METH_NOARGS, "close()\n--\n\nCloses the handle. Events go on to be kept."},
+    {"dropped", events_dropped, METH_NOARGS, "dropped($self, /)\n--\n\nHow many events gave way to newer ones."},
+    {"fileno", events_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nA descriptor that is readable while events wait."},
+    {"close", events_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the handle. Events go on to be kept."},
     {NULL, NULL, 0, NULL},
 };
 

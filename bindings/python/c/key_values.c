@@ -43,7 +43,7 @@ static thalweg_status get(void *of, void *buffer, size_t capacity, size_t *size,
 }
 
 static PyObject *key_values_get(PyObject *self, PyObject *key) {
-    pins pins = {NULL, 0, 0};
+    pins pins = {0};
     wanted wanted = {.of = ((key_values *)self)->handle};
     if (bytes_from(key, &wanted.key, &pins, "key") < 0) return NULL;
     PyObject *value = bytes_of(get, &wanted);
@@ -56,7 +56,7 @@ static PyObject *key_values_get(PyObject *self, PyObject *key) {
 static PyObject *key_values_write(PyObject *self, PyObject *list) {
     size_t count = (size_t)PyList_Size(list);
     if (PyErr_Occurred()) return NULL;
-    pins pins = {NULL, 0, 0};
+    pins pins = {0};
     thalweg_key_value_write *writes = calloc(count + 1, sizeof *writes);
     if (!writes) return PyErr_NoMemory();
     int taken = 0;
@@ -76,7 +76,7 @@ static PyObject *key_values_write(PyObject *self, PyObject *list) {
 }
 
 static PyObject *key_values_list(PyObject *self, PyObject *prefix) {
-    pins pins = {NULL, 0, 0};
+    pins pins = {0};
     thalweg_bytes bytes;
     if (bytes_from(prefix, &bytes, &pins, "prefix") < 0) return NULL;
     thalweg_batch *found;
@@ -98,7 +98,7 @@ static PyObject *key_values_close(PyObject *self, PyObject *Py_UNUSED(none)) {
 static PyMethodDef methods[] = {
     {"_write", key_values_write, METH_O, NULL},
     {"_list", key_values_list, METH_O, NULL},
-    {"close", key_values_close, METH_NOARGS, "close()\n--\n\nCloses the handle. The values stay."},
+    {"close", key_values_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the handle. The values stay."},
     {NULL, NULL, 0, NULL},
 };
 

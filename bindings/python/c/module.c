@@ -15,7 +15,7 @@ static PyObject *build_info(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none)
 }
 
 static PyObject *murmur2(PyObject *Py_UNUSED(self), PyObject *key) {
-    pins pins = {NULL, 0, 0};
+    pins pins = {0};
     thalweg_bytes bytes;
     if (bytes_from(key, &bytes, &pins, "key") < 0) return NULL;
     int32_t hash = thalweg_murmur2(bytes.data, bytes.size);

@@ -99,9 +99,9 @@ static PyObject *reader_close(PyObject *self, PyObject *Py_UNUSED(none)) {
 
 static PyMethodDef methods[] = {
     {"poll", (PyCFunction)(void (*)(void))reader_poll, METH_VARARGS | METH_KEYWORDS,
-     "poll(timeout=None, max_bytes=1048576)\n--\n\nThe next batch, or None if none came in time."},
+     "poll($self, timeout=None, max_bytes=1048576)\n--\n\nThe next batch, or None if none came in time."},
     {"_seek", reader_seek, METH_VARARGS, NULL},
-    {"close", reader_close, METH_NOARGS, "close()\n--\n\nCloses the reader. Its batches stay."},
+    {"close", reader_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the reader. Its batches stay."},
     {NULL, NULL, 0, NULL},
 };
 

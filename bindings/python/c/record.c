@@ -3,30 +3,31 @@
 
 #include "binding.h"
 
-static Py_buffer *pins_room(pins *pins) {
-    if (pins->count == pins->capacity) {
-        size_t capacity = pins->capacity ? 2 * pins->capacity : 8;
-        Py_buffer *views = realloc(pins->views, capacity * sizeof *views);
-        if (!views) return (Py_buffer *)PyErr_NoMemory();
-        pins->views = views;
-        pins->capacity = capacity;
+/* Room for one more in an array that grows; NULL with an exception. */
+static void *room(void **array, size_t count, size_t *capacity, size_t item_size) {
+    if (count == *capacity) {
+        size_t larger = count ? 2 * count : 8;
+        void *moved = realloc(*array, larger * item_size);
+        if (!moved) return PyErr_NoMemory();
+        *array = moved;
+        *capacity = larger;
     }
-    return &pins->views[pins->count];
+    return (char *)*array + count * item_size;
 }
 
 void pins_release(pins *pins) {
-    for (size_t i = 0; i < pins->count; i++) PyBuffer_Release(&pins->views[i]);
+    for (size_t i = 0; i < pins->view_count; i++) PyBuffer_Release(&pins->views[i]);
+    for (size_t i = 0; i < pins->object_count; i++) Py_DECREF(pins->objects[i]);
     free(pins->views);
-    pins->views = NULL;
-    pins->count = pins->capacity = 0;
+    free(pins->objects);
+    memset(pins, 0, sizeof *pins);
 }
 
 int pins_keep(pins *pins, PyObject *object) {
-    Py_buffer *view = pins_room(pins);
-    if (!view) return -1;
-    /* Of an object without a buffer a release gives the reference back, and no more. */
-    *view = (Py_buffer){.obj = Py_NewRef(object)};
-    pins->count++;
+    PyObject **kept = room((void **)&pins->objects, pins->object_count, &pins->object_capacity, sizeof *kept);
+    if (!kept) return -1;
+    *kept = Py_NewRef(object);
+    pins->object_count++;
     return 0;
 }
 
@@ -37,14 +38,14 @@ int bytes_from(PyObject *object, thalweg_bytes *bytes, pins *pins, const char *w
         *bytes = (thalweg_bytes){PyBytes_AsString(object), (size_t)PyBytes_Size(object)};
         return 0;
     }
-    Py_buffer *view = pins_room(pins);
+    Py_buffer *view = room((void **)&pins->views, pins->view_count, &pins->view_capacity, sizeof *view);
     if (!view) return -1;
     if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE) < 0) {
         if (PyErr_ExceptionMatches(PyExc_TypeError))
             PyErr_Format(PyExc_TypeError, "a %s is bytes or something like them, not %R", what, (PyObject *)Py_TYPE(object));
         return -1;
     }
-    pins->count++;
+    pins->view_count++;
     /* Empty bytes are not the same as none. */
     *bytes = (thalweg_bytes){view->buf ? view->buf : "", (size_t)view->len};
     return 0;

@@ -159,12 +159,12 @@ static PyObject *ticket_repr(PyObject *object) {
 
 static PyMethodDef methods[] = {
     {"result", (PyCFunction)(void (*)(void))ticket_result, METH_VARARGS | METH_KEYWORDS,
-     "result(timeout=None)\n--\n\nWhere the records stand, as soon as they are acknowledged."},
+     "result($self, timeout=None)\n--\n\nWhere the records stand, as soon as they are acknowledged."},
     {"exception", (PyCFunction)(void (*)(void))ticket_exception, METH_VARARGS | METH_KEYWORDS,
-     "exception(timeout=None)\n--\n\nWhy the append failed, or None."},
-    {"done", ticket_done, METH_NOARGS, "done()\n--\n\nIs it over? Does not wait."},
+     "exception($self, timeout=None)\n--\n\nWhy the append failed, or None."},
+    {"done", ticket_done, METH_NOARGS, "done($self, /)\n--\n\nIs it over? Does not wait."},
     {"add_done_callback", ticket_add_done_callback, METH_O,
-     "add_done_callback(callback, /)\n--\n\nCalls with the ticket when it is over, on the thread that finds out, or at once."},
+     "add_done_callback($self, callback, /)\n--\n\nCalls with the ticket when it is over, on the thread that finds out, or at once."},
     {"_room", ticket_room, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

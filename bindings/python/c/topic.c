@@ -121,7 +121,7 @@ static PyObject *topic_add_partitions(PyObject *self, PyObject *arguments) {
 }
 
 static PyObject *topic_partition_of(PyObject *self, PyObject *key) {
-    pins pins = {NULL, 0, 0};
+    pins pins = {0};
     thalweg_bytes bytes;
     if (bytes_from(key, &bytes, &pins, "key") < 0) return NULL;
     uint32_t partition;
@@ -202,7 +202,7 @@ static PyObject *topic_queue(PyObject *self, void *Py_UNUSED(closure)) {
 
 #define FAST(name, text) {#name, (PyCFunction)(void (*)(void))topic_##name, METH_FASTCALL | METH_KEYWORDS, text}
 #define APPEND_ARGUMENTS \
-    "(value, /, *, key=None, headers=None, timestamp=None, partition=None, durability=None, expected_offset=None, " \
+    "($self, value, /, *, key=None, headers=None, timestamp=None, partition=None, durability=None, expected_offset=None, " \
     "term=None, timeout=None)\n--\n\n"
 
 static PyMethodDef methods[] = {
@@ -214,18 +214,18 @@ static PyMethodDef methods[] = {
     {"_damaged", topic_damaged, METH_VARARGS, NULL},
     {"_frames", topic_frames, METH_VARARGS, NULL},
     {"add_partitions", topic_add_partitions, METH_VARARGS,
-     "add_partitions(total, /)\n--\n\nRaises the number of partitions to total."},
-    {"partition_of", topic_partition_of, METH_O, "partition_of(key, /)\n--\n\nThe partition that a key belongs to."},
+     "add_partitions($self, total, /)\n--\n\nRaises the number of partitions to total."},
+    {"partition_of", topic_partition_of, METH_O, "partition_of($self, key, /)\n--\n\nThe partition that a key belongs to."},
     {"next_offset", topic_next_offset, METH_VARARGS,
-     "next_offset(partition=0, /)\n--\n\nThe offset that the next append to a partition gets."},
+     "next_offset($self, partition=0, /)\n--\n\nThe offset that the next append to a partition gets."},
     {"truncate_before", topic_truncate_before, METH_VARARGS,
-     "truncate_before(partition, offset, /)\n--\n\nRemoves the records below an offset, durably."},
+     "truncate_before($self, partition, offset, /)\n--\n\nRemoves the records below an offset, durably."},
     {"truncate_after", topic_truncate_after, METH_VARARGS,
-     "truncate_after(partition, offset, /)\n--\n\nCuts off the records at an offset and beyond, durably."},
+     "truncate_after($self, partition, offset, /)\n--\n\nCuts off the records at an offset and beyond, durably."},
     {"read", (PyCFunction)(void (*)(void))topic_read, METH_VARARGS | METH_KEYWORDS,
-     "read(partition, offset, max_bytes=1048576, timeout=None)\n--\n\n"
+     "read($self, partition, offset, max_bytes=1048576, timeout=None)\n--\n\n"
      "Records from an offset on, or None if none came in time."},
-    {"close", topic_close, METH_NOARGS, "close()\n--\n\nCloses the handle. The topic stays."},
+    {"close", topic_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the handle. The topic stays."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Columns(NamedTuple):
     """What a batch has, without a copy. Both keep it."""
 
-    index: numpy.typing.NDArray[Any]
+    entries: numpy.typing.NDArray[Any]
     """A row for each record: offset, timestamp, key_position, key_size, value_position, value_size, headers_position,
     header_count, flags."""
     memory: memoryview

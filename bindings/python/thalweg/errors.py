@@ -27,8 +27,6 @@ class Error(Exception):
         self.topic = None
         self.partition = None
         self.offsets = None
-        if isinstance(self, OSError) and os_error:
-            self.errno = os_error
 
 
 class InvalidArgument(Error, ValueError):
@@ -150,6 +148,8 @@ def from_status(
 ) -> Error:
     """The exception of what a call has told. The extension calls it."""
     error = _CLASSES.get(status, Error)(message, status=_thalweg.status_name(status), os_error=os_error)
+    if os_error and isinstance(error, OSError):
+        error.errno = os_error
     if topic:
         error.topic, error.partition = topic, partition
         error.offsets = range(start, end) if end > start else None

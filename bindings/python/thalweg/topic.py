@@ -15,7 +15,7 @@ from thalweg.start import Start
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from thalweg._thalweg import Headers, Item, Time, Value
+    from thalweg._types import Headers, Item, Time, Value
 
 # What is appended as one batch by append_many: enough that what each batch costs does not count.
 _CHUNK_RECORDS = 8192

@@ -73,8 +73,15 @@ static PyObject *consumer_open(PyTypeObject *type, PyObject *arguments, PyObject
     return (PyObject *)self;
 }
 
+static int consumer_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT((PyObject *)((consumer *)object)->engine);
+    return 0;
+}
+
 static void consumer_destroy(PyObject *object) {
     consumer *self = (consumer *)object;
+    PyObject_GC_UnTrack(object);
     consumer_core_drop(self->core);
     if (self->bell > 0) close(self->bell);
     Py_XDECREF(self->name);
@@ -384,14 +391,14 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, consumer_open},     {Py_tp_dealloc, consumer_destroy}, {Py_tp_methods, methods},
+    {Py_tp_new, consumer_open},     {Py_tp_dealloc, consumer_destroy}, {Py_tp_traverse, consumer_traverse}, {Py_tp_methods, methods},
     {Py_tp_getset, attributes},     {Py_tp_iter, PyObject_SelfIter},   {Py_tp_iternext, consumer_next},
     {Py_tp_doc, "Reads many partitions as one."},
     {0, NULL},
 };
 
 static PyType_Spec spec = {
-    "thalweg._thalweg.Consumer", sizeof(consumer), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots,
+    "thalweg._thalweg.Consumer", sizeof(consumer), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots,
 };
 
 int consumer_add(PyObject *module) { return type_add(module, &spec, NULL) ? 0 : -1; }

@@ -40,8 +40,16 @@ static PyObject *topic_open(PyTypeObject *type, PyObject *arguments, PyObject *P
     return (PyObject *)self;
 }
 
+/* Its engine may have attributes of its own that lead back here. */
+static int topic_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT((PyObject *)((topic *)object)->engine);
+    return 0;
+}
+
 static void topic_destroy(PyObject *object) {
     topic *self = (topic *)object;
+    PyObject_GC_UnTrack(object);
     thalweg_topic_close(self->handle, NULL);
     Py_XDECREF(self->name);
     DROP(self->engine);
@@ -236,12 +244,14 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, topic_open},      {Py_tp_dealloc, topic_destroy},
+    {Py_tp_new, topic_open},      {Py_tp_dealloc, topic_destroy}, {Py_tp_traverse, topic_traverse},
     {Py_tp_methods, methods},     {Py_tp_getset, attributes},
     {Py_tp_doc, "A topic to append to and to read from."},
     {0, NULL},
 };
 
-static PyType_Spec spec = {"thalweg._thalweg.Topic", sizeof(topic), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+static PyType_Spec spec = {
+    "thalweg._thalweg.Topic", sizeof(topic), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots,
+};
 
 int topic_add(PyObject *module) { return (topic_type = type_add(module, &spec, NULL)) ? 0 : -1; }

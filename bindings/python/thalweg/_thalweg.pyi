@@ -1,6 +1,7 @@
 """What the extension has. Names with an underscore are for the modules beside it."""
 
 import os
+import sys
 from _typeshed import structseq
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
@@ -256,7 +257,8 @@ class Batch:
 
 @final
 class Lent:
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class Record:

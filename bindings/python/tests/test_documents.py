@@ -1,0 +1,33 @@
+"""What the documents show is what happens."""
+
+import doctest
+from pathlib import Path
+
+import pytest
+
+import thalweg
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def test_the_module():
+    assert doctest.testmod(thalweg).attempted > 1
+    assert doctest.testmod(thalweg).failed == 0
+
+
+@pytest.mark.parametrize("name", ["README.md"])
+def test_documents(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = doctest.testfile(str(PACKAGE / name), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert done.failed == 0 and done.attempted > 10
+
+
+def test_everything_has_a_document():
+    for name in thalweg.__all__:
+        thing = getattr(thalweg, name)
+        if not getattr(thing, "__module__", "").startswith("thalweg"):
+            continue
+        assert thing.__doc__, name
+        for member, found in vars(thing).items() if isinstance(thing, type) else ():
+            if not member.startswith("_") and (callable(found) or isinstance(found, property)):
+                assert found.__doc__, f"{name}.{member}"

@@ -306,17 +306,18 @@ def test_other_threads_run_while_one_waits(db, topic):
     thread.join(30)
 
 
-def test_subinterpreters_are_refused(path):
+def test_subinterpreters_are_refused():
+    # The module for them has another name in each version.
     program = """
-        import sys
-        import _xxsubinterpreters as interpreters
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
         made = interpreters.create()
         try:
-            interpreters.run_string(made, "import thalweg")
-        except interpreters.RunFailedError as error:
-            print("refused", error)
+            print((getattr(interpreters, "exec", None) or interpreters.run_string)(made, "import thalweg"))
+        except Exception as error:
+            print(error)
         """
-    if sys.version_info >= (3, 13):
-        pytest.skip("the module for it has another name there")
     done = child(program)
-    assert done.returncode == 0 and "refused" in done.stdout, done.stderr
+    assert done.returncode == 0 and "ImportError" in done.stdout, done.stdout + done.stderr

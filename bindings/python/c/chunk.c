@@ -55,7 +55,11 @@ static int chunk_item(chunk *self, PyObject *item) {
     return record_from(value, key, headers, timestamp, record, &self->pins);
 }
 
-static size_t record_size(const thalweg_record *record) { return record->key.size + record->value.size; }
+static size_t record_size(const thalweg_record *record) {
+    size_t size = record->key.size + record->value.size;
+    for (size_t i = 0; i < record->header_count; i++) size += record->headers[i].name.size + record->headers[i].value.size;
+    return size;
+}
 
 /* Takes items until one of the limits is reached. */
 static int chunk_fill(chunk *self, PyObject *iterator, size_t records_max, size_t size_max) {

@@ -259,9 +259,8 @@ int columns_of(
 ) {
     filling filling = {0};
     if (large) sizes_of(given, &filling);
-    arena measured = {NULL, sizeof(array_block)};
-    take(&measured, 0);
-    measured.used = (measured.used + 63) & ~(size_t)63;
+    arena measured = {NULL, 0};
+    take(&measured, sizeof(array_block));
     lay_out(&filling, &measured, given->count, large);
     array_block *block = aligned_alloc(64, measured.used);
     thalweg_batch_view view = *given;
@@ -272,7 +271,8 @@ int columns_of(
         thalweg_batch_release(batch, NULL);
         return ENOMEM;
     }
-    arena arena = {(uint8_t *)block, (sizeof *block + 63) & ~(size_t)63};
+    arena arena = {(uint8_t *)block, 0};
+    take(&arena, sizeof *block);
     lay_out(&filling, &arena, view.count, large);
     if (large) filling.topic.offsets[0] = filling.key.offsets[0] = filling.value.offsets[0] = 0;
     fill(&filling, &view);

@@ -15,6 +15,9 @@ import pytest
 
 import thalweg
 
+# Engines that tests leave to be collected are closed with a warning.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def child(program: str, *arguments: object, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Runs a program in an interpreter of its own."""
@@ -83,7 +86,6 @@ ORDERS = list(itertools.permutations(["db", "topic", "consumer", "batch", "recor
 
 @pytest.mark.parametrize("order", ORDERS[:: len(ORDERS) // 40])
 def test_objects_go_in_any_order(path, order):
-    warnings.simplefilter("ignore", ResourceWarning)
     db = thalweg.open(path, memory_budget=64 << 20, shards=1)
     batch = a_batch(db)
     topic = db.topic("t")
@@ -101,6 +103,19 @@ def test_objects_go_in_any_order(path, order):
             assert objects["record"].value == b"value 0"
     with thalweg.open(path) as db:
         assert db.topic("t").next_offset() == 1001
+
+
+def test_what_is_used_keeps_its_engine_open(path):
+    thalweg.open(path).create_topic("t").append(b"a")
+    reader = thalweg.open(path).topic("t").reader()
+    assert reader.poll(10).values() == [b"a"]
+    del reader
+    values = thalweg.open(path).topic("t").key_values()
+    values[b"k"] = b"v"
+    del values
+    consumer = thalweg.open(path).consumer(None, ["t"])
+    ticket = thalweg.open(path.parent / "other").create_topic("t").submit(b"b")
+    assert consumer.poll(10).values() == [b"a"] and ticket.result(10) == (0, 0)
 
 
 def test_an_engine_that_nobody_closes_is_closed_and_warned_of(path):

@@ -16,7 +16,8 @@ class KeyValues(_thalweg.KeyValues, MutableMapping[bytes, bytes]):
     returns."""
 
     def __init__(self, topic: Topic) -> None:
-        self._name = topic.name
+        # Keeps its engine open.
+        self._topic = topic
 
     def __getitem__(self, key: bytes) -> bytes:
         return _thalweg.KeyValues.__getitem__(self, key)
@@ -45,7 +46,7 @@ class KeyValues(_thalweg.KeyValues, MutableMapping[bytes, bytes]):
         self._write(list_of(changes))
 
     def __repr__(self) -> str:
-        return f"<thalweg.KeyValues of topic '{self._name}'>"
+        return f"<thalweg.KeyValues of topic '{self._topic.name}'>"
 
 
 def list_of(

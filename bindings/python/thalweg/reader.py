@@ -18,10 +18,13 @@ class Reader(_thalweg.Reader):
 
     def __new__(cls, topic: Topic, partition: int, start: Start) -> Self:
         self = super().__new__(cls, topic, partition, *start_of(start))
-        self._of = f"topic '{topic.name}', partition {partition}"
+        # Keeps its engine open.
+        self._topic = topic
+        self._partition = partition
         return self
 
-    _of: str
+    _topic: Topic
+    _partition: int
 
     def seek(self, start: Start) -> None:
         """Goes somewhere else."""
@@ -34,4 +37,4 @@ class Reader(_thalweg.Reader):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<thalweg.Reader of {self._of}>"
+        return f"<thalweg.Reader of topic '{self._topic.name}', partition {self._partition}>"

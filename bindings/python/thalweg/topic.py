@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -92,14 +93,14 @@ class Topic(_thalweg.Topic):
         """Appends records, however many, in batches by the partitions of their keys. Returns where the batches stand, as
         soon as all are durable. An iterable that does not end is appended as long as it goes on.
 
-        Not all or nothing: where it fails, some batches may be there, and the error names the first that is not."""
+        Not all or nothing: where it fails, some batches may be there. `timeout` is for each wait."""
         done: list[Appended] = []
-        tickets: list[Ticket] = []
+        tickets: deque[Ticket] = deque()
         for chunk in self._chunks(items, partition, durability):
             tickets += _submitted(chunk, timeout)
             # Of an endless iterable nothing piles up.
             while tickets and tickets[0].done():
-                done.append(tickets.pop(0).result())
+                done.append(tickets.popleft().result())
         return done + [ticket.result(timeout) for ticket in tickets]
 
     async def append_async(
@@ -157,12 +158,12 @@ class Topic(_thalweg.Topic):
     ) -> list[Appended]:
         """As append_many, in asyncio. Taking from the iterable and copying is done between other tasks, a chunk at a time."""
         done: list[Appended] = []
-        tickets: list[Ticket] = []
+        tickets: deque[Ticket] = deque()
         for chunk in self._chunks(items, partition, durability):
             async for ticket in _submitted_async(chunk):
                 tickets.append(ticket)
                 if len(tickets) == _TICKETS_MAX:
-                    done.append(await tickets.pop(0))
+                    done.append(await tickets.popleft())
         return done + [await ticket for ticket in tickets]
 
     def _whole(

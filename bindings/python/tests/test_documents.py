@@ -1,6 +1,7 @@
 """What the documents show is what happens."""
 
 import doctest
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def test_documents(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = doctest.testfile(str(PACKAGE / name), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert done.failed == 0 and done.attempted > 10
+
+
+def test_the_front_page(tmp_path, monkeypatch, capsys):
+    (program,) = re.findall(r"^```python\n(.*?)^```$", (PACKAGE.parent.parent / "README.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(program, {})
+    assert capsys.readouterr().out == "2 0 b'ann' b'two lamps'\n"
 
 
 def test_everything_has_a_document():

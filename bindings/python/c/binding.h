@@ -137,6 +137,7 @@ struct queue {
     /* Completions that are still to come, and submits since some were taken last. */
     size_t under_way;
     unsigned submits;
+    bool closed;
 };
 extern PyTypeObject *queue_type, *ticket_type;
 int queue_add(PyObject *module);

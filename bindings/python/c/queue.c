@@ -105,6 +105,7 @@ void queue_close(queue *self) {
         settle(self, done, count);
     }
     thalweg_completion_queue_close(self->handle, NULL);
+    self->closed = true;
 }
 
 static void queue_destroy(PyObject *object) {
@@ -119,7 +120,8 @@ static PyObject *queue_fileno(PyObject *self, PyObject *Py_UNUSED(none)) {
 }
 
 static PyObject *queue_take_all(PyObject *self, PyObject *Py_UNUSED(none)) {
-    if (queue_take((queue *)self) < 0) return NULL;
+    /* An event loop may look once more behind a close, which has taken everything. */
+    if (!((queue *)self)->closed && queue_take((queue *)self) < 0) return NULL;
     Py_RETURN_NONE;
 }
 

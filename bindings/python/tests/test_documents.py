@@ -30,6 +30,27 @@ def test_the_front_page(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "2 0 b'ann' b'two lamps'\n"
 
 
+# What another call takes the place of, and why.
+NOT_WRAPPED = {
+    "values in pieces: bytes.join": ["submit_parts", "append_parts"],
+    "copies are the default": ["read_copy", "batch_copy"],
+    "a ticket that is waited for": ["topic_append", "append_batch", "append_split"],
+    "key_values_write": ["key_values_put", "key_values_delete"],
+    "read by the extension itself": ["batch_get_view", "batch_header", "queue_under_way", "options_init", "version_number"],
+    "a descriptor of its own": ["consumer_wakeup"],
+}
+
+
+def test_every_call_of_the_abi_is_there():
+    header = (PACKAGE.parent.parent / "include" / "thalweg.h").read_text()
+    calls = set(re.findall(r"^[a-z].*?\b(thalweg_\w+)\(", header, re.M))
+    used = set(re.findall(r"\bthalweg_\w+", " ".join(file.read_text() for file in (PACKAGE / "c").glob("*.c"))))
+    named = [name for names in NOT_WRAPPED.values() for name in names]
+    missing = {call for call in calls - used if not call.endswith(tuple(named))}
+    assert missing == set() and len(calls) > 90
+    assert all(any(call.endswith(name) for call in calls - used) for name in named)
+
+
 def test_everything_has_a_document():
     for name in thalweg.__all__:
         thing = getattr(thalweg, name)

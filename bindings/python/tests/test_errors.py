@@ -1,6 +1,7 @@
 """Errors: one hierarchy, and the built-in ones that say the same."""
 
 import builtins
+import pickle
 import re
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def test_every_status_has_a_class():
         assert type(error) is not thalweg.Error, name
         if isinstance(error, OSError):
             assert error.errno == 28
+
+
+def test_errors_go_through_pickle():
+    for kind in (thalweg.Error, thalweg.Corrupt, thalweg.IoError, thalweg.NotFound, thalweg.TimedOut):
+        error = kind("a sentence", status="X", os_error=5)
+        error.offsets = range(3, 4)
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is kind and str(again) == "a sentence" and (again.status, again.os_error) == ("X", 5)
+        assert again.offsets == range(3, 4)
 
 
 def test_real_errors(path, db):

@@ -32,6 +32,20 @@ def test_a_consumer_goes_on_where_it_has_committed(path):
         assert db.positions() == []
 
 
+def test_topics_of_a_consumer_are_named_or_given(db, topic):
+    topic.append(b"a")
+    for topics in ("t", topic, ["t"], (topic,)):
+        assert values(db.consumer(None, topics).batches()) == [b"a"]
+    with pytest.raises(thalweg.NotFound):
+        db.consumer("c", ["none"])
+    with pytest.raises(TypeError):
+        db.consumer("c", [5])
+    with pytest.raises(thalweg.InvalidArgument):
+        db.consumer().poll(0)
+    # Those that failed left the name free.
+    assert values(db.consumer("c", topic).batches()) == [b"a"]
+
+
 def test_a_record_tells_everything(db, topic):
     topic.append(b"value", key=b"key", headers={"h": b"1"}, timestamp=1234)
     (batch,) = db.consumer(None, ["t"]).batches()

@@ -51,7 +51,7 @@ class Consumer(_thalweg.Consumer):
         cls,
         engine: Engine,
         name: str | None = None,
-        topics: Iterable[str | Topic] = (),
+        topics: str | Topic | Iterable[str | Topic] = (),
         *,
         start: Start = "earliest",
         out_of_range: OutOfRangePolicy = "error",
@@ -59,7 +59,7 @@ class Consumer(_thalweg.Consumer):
         at, value = start_of(start)
         self = super().__new__(cls, engine, name, at, _signed(value), *_policy_of(out_of_range))
         self._engine = engine
-        for topic in [topics] if isinstance(topics, str) else topics:
+        for topic in [topics] if isinstance(topics, (str, _thalweg.Topic)) else topics:
             self.subscribe(topic)
         return self
 

@@ -72,7 +72,7 @@ class Engine(_thalweg.Engine):
     def consumer(
         self,
         name: str | None = None,
-        topics: Iterable[str | Topic] = (),
+        topics: str | Topic | Iterable[str | Topic] = (),
         *,
         start: Start = "earliest",
         out_of_range: OutOfRangePolicy = "error",

@@ -399,6 +399,34 @@ for_each_runtime! {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 
+    fn polls_keep_to_their_bytes_but_for_one_batch(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = common::open(dir.path(), runtime);
+        let topic = common::topic(&engine, 4);
+        let value = vec![7; 60_000];
+        for number in 0..12u32 {
+            topic.append_batch(Target::Partition(number % 4), &[Record::new(&value)]).expect("appended");
+        }
+        for (budget, fit) in [(1, 1), (65_536, 1), (119_000, 1), (121_000, 2), (200_000, 3)] {
+            let mut consumer = engine.consumer(ConsumerOptions::default()).expect("made");
+            consumer.subscribe(&topic).expect("subscribed");
+            let (mut seen, mut polls) = (Vec::new(), 0);
+            while seen.len() < 12 {
+                let polled = consumer.poll(budget, Some(LONG)).expect("polled");
+                let size: usize = polled.iter().map(|polled| polled.batch.size()).sum();
+                assert!(!polled.is_empty() && (polled.len() == 1 || size <= budget), "{size} of {budget}");
+                let places = polled.iter().flat_map(|polled| polled.batch.iter().map(|record| (polled.partition, record.offset)));
+                seen.extend(places);
+                polls += 1;
+            }
+            assert_eq!(polls, 12usize.div_ceil(fit), "{budget}");
+            for partition in 0..4 {
+                let offsets = seen.iter().filter(|(of, _)| *of == partition).map(|(_, offset)| *offset);
+                assert!(offsets.eq(0..3), "{budget}: {seen:?}");
+            }
+        }
+    }
+
     fn a_consumer_that_does_not_wait_finds_a_time_on_the_device(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let options = || common::options(runtime).segment_size(64 << 10);

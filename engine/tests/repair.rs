@@ -83,6 +83,8 @@ fn repair_positions(dir: &Path, runtime: thalweg::Runtime) -> (Engine, Repaired)
         offset: 0,
         metadata: b"",
     }]));
+    // What a repair brings to light must not lie beyond a cut that it has not seen.
+    check_refused(topic.truncate_after(0, 0));
     assert!(!engine.verify(|_| {}).expect("verified").damaged.is_empty());
     let repaired = engine.positions().repair().expect("repaired");
     (engine, repaired)

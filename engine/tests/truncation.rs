@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{LONG, append, open, read_all, topic, values};
@@ -92,6 +93,109 @@ for_each_runtime! {
             }
             consumer.commit().expect("nothing to commit is no error");
             assert!(engine.positions().list(Some("c")).expect("listed").is_empty(), "told: {told}");
+        }
+    }
+
+    fn a_position_that_went_back_with_a_cut_is_committed_anew(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = common::open(dir.path(), runtime);
+        let topic = common::topic(&engine, 1);
+        fill(&topic, 0..10);
+        let mut consumer = engine.consumer(ConsumerOptions::default().name("c")).expect("made");
+        consumer.subscribe(&topic).expect("subscribed");
+        consumer.seek(&topic, 0, Start::Offset(10)).expect("in range");
+        consumer.commit().expect("committed");
+        // It does not stand beyond the cut, what it has committed does.
+        consumer.seek(&topic, 0, Start::Offset(3)).expect("in range");
+        topic.truncate_after(0, 5).expect("cut");
+        assert_eq!(consumer.positions()[0].committed, Some(5));
+        fill(&topic, 5..10);
+        consumer.seek(&topic, 0, Start::Offset(10)).expect("in range");
+        consumer.commit().expect("committed");
+        assert_eq!(consumer.positions()[0].committed, Some(10));
+        assert_eq!(engine.positions().list(Some("c")).expect("listed")[0].offset, 10);
+    }
+
+    fn positions_that_change_beside_a_cut_never_lie_beyond_it(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = Arc::new(common::open(dir.path(), runtime));
+        let topic = common::topic(&engine, 1);
+        for round in 0..120u64 {
+            fill(&topic, topic.next_offset(0).expect("there")..10);
+            let (name, reset, back) = (format!("c{round}"), round % 2 == 0, round % 3 == 0);
+            let offset = if back { 3 } else { 10 };
+            if back {
+                engine.positions().reset(&name, &topic, None, Start::Offset(10)).expect("reset");
+            }
+            let go = Arc::new(std::sync::Barrier::new(2));
+            let changing = {
+                let (engine, topic, go, name) = (Arc::clone(&engine), topic.clone(), Arc::clone(&go), name.clone());
+                std::thread::spawn(move || {
+                    let pause = Duration::from_micros(round * 37 % 3000);
+                    if reset {
+                        go.wait();
+                        std::thread::sleep(pause);
+                        return engine.positions().reset(&name, &topic, None, Start::Offset(offset));
+                    }
+                    let mut consumer = engine.consumer(ConsumerOptions::default().name(&name)).expect("made");
+                    consumer.subscribe(&topic).expect("subscribed");
+                    consumer.seek(&topic, 0, Start::Offset(offset)).expect("in range");
+                    go.wait();
+                    std::thread::sleep(pause);
+                    consumer.commit()
+                })
+            };
+            go.wait();
+            topic.truncate_after(0, 5).expect("cut");
+            let changed = changing.join().expect("no panic");
+            let saved = engine.positions().list(Some(&name)).expect("listed").first().map(|position| position.offset);
+            assert!(saved.is_none_or(|saved| saved <= 5), "round {round}: {saved:?}, {changed:?}");
+            if back && changed.is_ok() {
+                assert_eq!(saved, Some(3), "round {round}: what was acknowledged is kept");
+            }
+        }
+    }
+
+    fn a_consumer_that_subscribes_beside_a_cut_passes_over_nothing(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = Arc::new(common::open(dir.path(), runtime));
+        let topic = common::topic(&engine, 60);
+        let last = 59;
+        let append = |range: core::ops::Range<u64>| {
+            for number in range {
+                topic.append_batch(Target::Partition(last), &[Record::new(&number.to_string())]).expect("appended");
+            }
+        };
+        for partition in 0..last {
+            topic.append_batch(Target::Partition(partition), &[Record::new("x")]).expect("appended");
+        }
+        for round in 0..10 {
+            append(topic.next_offset(last).expect("there")..10);
+            engine.positions().reset("c", &topic, Some(last), Start::Offset(10)).expect("reset");
+            let subscribing = {
+                let (engine, topic) = (Arc::clone(&engine), topic.clone());
+                std::thread::spawn(move || {
+                    let options = ConsumerOptions::default().name("c").start(Start::Time(1));
+                    let mut consumer = engine.consumer(options).expect("made");
+                    consumer.subscribe(&topic).expect("subscribed");
+                    consumer
+                })
+            };
+            std::thread::sleep(Duration::from_millis(round));
+            topic.truncate_after(last, 5).expect("cut");
+            append(5..12);
+            let mut consumer = subscribing.join().expect("no panic");
+            let at = consumer.positions().iter().find(|at| at.partition == last).expect("read").offset;
+            let told = loop {
+                match consumer.poll(1 << 20, Some(Duration::from_millis(200))) {
+                    Ok(polled) if polled.is_empty() => break false,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::OutOfRange => break true,
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            assert!(told || at == 5, "round {round}: it began at {at}, and was not told");
+            topic.truncate_after(last, 5).expect("cut");
         }
     }
 

@@ -10,7 +10,7 @@ use super::wakeup::Wakeup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{PartitionId, TopicId};
 use crate::internal::{OpenName, PositionStore};
-use crate::reader::{Holder, Start};
+use crate::reader::{Holder, Source, Start};
 use crate::sync::{Arc, Notify, WaitKey, Waiter};
 use crate::topic::{Common, Topic};
 
@@ -57,14 +57,16 @@ pub struct Consumer {
     pub(super) store: Arc<PositionStore>,
     pub(super) name: Option<OpenName>,
     pub(super) options: ConsumerOptions,
-    /// By token. A partition that is no longer read leaves its place empty for good.
-    pub(super) slots: Vec<Option<Slot>>,
-    pub(super) by_partition: BTreeMap<PartitionId, usize>,
-    pub(super) subscriptions: Vec<Option<Subscription>>,
+    /// By token. None is given twice: news may come of what is no longer read.
+    pub(super) slots: BTreeMap<u64, Slot>,
+    pub(super) by_partition: BTreeMap<PartitionId, u64>,
+    /// By token, without the mark.
+    pub(super) subscriptions: BTreeMap<u64, Subscription>,
+    next_token: u64,
     /// Slots to look at, in turns.
-    pub(super) queue: VecDeque<usize>,
+    pub(super) queue: VecDeque<u64>,
     /// Those in the queue.
-    pub(super) queued: BTreeSet<usize>,
+    pub(super) queued: BTreeSet<u64>,
     /// Slots of which the device was asked.
     pub(super) asked: usize,
     /// To be told by the next poll.
@@ -101,9 +103,10 @@ impl Consumer {
             store: Arc::clone(store),
             name,
             options,
-            slots: Vec::new(),
+            slots: BTreeMap::new(),
             by_partition: BTreeMap::new(),
-            subscriptions: Vec::new(),
+            subscriptions: BTreeMap::new(),
+            next_token: 0,
             queue: VecDeque::new(),
             queued: BTreeSet::new(),
             asked: 0,
@@ -153,25 +156,26 @@ impl Consumer {
     pub fn subscribe(&mut self, topic: &Topic) -> Result<()> {
         self.check(topic)?;
         let id = topic.state().id;
-        if self.subscriptions.iter().flatten().any(|subscription| subscription.topic.state().id == id) {
+        if self.subscriptions.values().any(|subscription| subscription.topic.state().id == id) {
             return Ok(());
         }
-        let saved = self.saved(id)?;
         let known = topic.partitions();
-        for partition in 0..known {
-            if self.by_partition.contains_key(&PartitionId { topic: id, partition }) {
-                continue;
-            }
-            let mut source = topic.source(partition)?;
-            let committed = saved.get(&partition).copied();
+        let new = (0..known)
+            .filter(|partition| !self.by_partition.contains_key(&PartitionId { topic: id, partition: *partition }));
+        // Before the positions: what is cut from here on is a cut for them.
+        let sources = new.map(|partition| topic.source(partition)).collect::<Result<Vec<Source>>>()?;
+        let saved = self.saved(id)?;
+        for mut source in sources {
+            let committed = saved.get(&source.partition.id().partition).copied();
             let offset = match committed {
                 Some(offset) => offset,
                 None => source.resolve(self.options.start)?,
             };
             self.add(Slot::new(topic, source, offset, committed));
         }
-        self.subscriptions.push(Some(Subscription { topic: topic.clone(), known, waiting: None }));
-        self.watch(self.subscriptions.len() - 1);
+        let token = self.take_token();
+        self.subscriptions.insert(token, Subscription { topic: topic.clone(), known, waiting: None });
+        self.watch(token);
         Ok(())
     }
 
@@ -209,7 +213,7 @@ impl Consumer {
     pub fn seek(&mut self, topic: &Topic, partition: u32, start: Start) -> Result<()> {
         self.check(topic)?;
         let index = self.index(topic, partition)?;
-        let slot = self.slots[index].as_mut().expect("a partition that is read has its slot");
+        let slot = self.slots.get_mut(&index).expect("a partition that is read has its slot");
         slot.seek(start)?;
         slot.stop_waiting();
         self.enqueue(index);
@@ -222,7 +226,7 @@ impl Consumer {
     /// As [`seek`](Consumer::seek). After one, some partitions have moved and others not.
     pub fn seek_all(&mut self, start: Start) -> Result<()> {
         let read: Vec<(Topic, u32)> =
-            self.slots.iter().flatten().map(|slot| (slot.topic.clone(), slot.id().partition)).collect();
+            self.slots.values().map(|slot| (slot.topic.clone(), slot.id().partition)).collect();
         read.iter().try_for_each(|(topic, partition)| self.seek(topic, *partition, start))
     }
 
@@ -235,7 +239,7 @@ impl Consumer {
         Err(Error::new(ErrorKind::InvalidArgument, message))
     }
 
-    pub(super) fn index(&self, topic: &Topic, partition: u32) -> Result<usize> {
+    pub(super) fn index(&self, topic: &Topic, partition: u32) -> Result<u64> {
         let id = PartitionId { topic: topic.state().id, partition };
         self.by_partition.get(&id).copied().ok_or_else(|| {
             let message = format!("the consumer does not read topic {:?} partition {partition}", topic.name());
@@ -253,13 +257,18 @@ impl Consumer {
 
     fn add(&mut self, mut slot: Slot) {
         slot.source.hold_as(&self.holder);
-        let index = self.slots.len();
+        let index = self.take_token();
         self.by_partition.insert(slot.id(), index);
-        self.slots.push(Some(slot));
+        self.slots.insert(index, slot);
         self.enqueue(index);
     }
 
-    pub(super) fn enqueue(&mut self, index: usize) {
+    fn take_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
+    pub(super) fn enqueue(&mut self, index: u64) {
         if self.queued.insert(index) {
             self.queue.push_back(index);
             self.signal.settle(true);
@@ -268,25 +277,23 @@ impl Consumer {
 
     /// Stops reading a topic.
     pub(super) fn remove(&mut self, topic: TopicId) {
-        for subscription in &mut self.subscriptions {
-            if subscription.as_ref().is_some_and(|subscription| subscription.topic.state().id == topic) {
-                *subscription = None;
-            }
-        }
+        self.subscriptions.retain(|_, subscription| subscription.topic.state().id != topic);
         let of_topic = PartitionId { topic, partition: 0 }..=PartitionId { topic, partition: u32::MAX };
-        let gone: Vec<(PartitionId, usize)> = self.by_partition.range(of_topic).map(|(id, at)| (*id, *at)).collect();
+        let gone: Vec<(PartitionId, u64)> = self.by_partition.range(of_topic).map(|(id, at)| (*id, *at)).collect();
         for (id, index) in gone {
             self.by_partition.remove(&id);
-            if self.slots[index].take().is_some_and(|slot| slot.asked) {
+            if self.slots.remove(&index).is_some_and(|slot| slot.asked) {
                 self.asked -= 1;
             }
         }
+        self.queue.retain(|index| self.slots.contains_key(index));
+        self.queued.retain(|index| self.slots.contains_key(index));
     }
 
     /// Takes in the partitions that a topic has got, and waits for the next.
-    pub(super) fn watch(&mut self, index: usize) {
+    pub(super) fn watch(&mut self, index: u64) {
         loop {
-            let Some(Some(subscription)) = self.subscriptions.get_mut(index) else { return };
+            let Some(subscription) = self.subscriptions.get_mut(&index) else { return };
             let topic = subscription.topic.clone();
             let state = topic.state();
             if let Err(error) = state.check() {
@@ -299,7 +306,7 @@ impl Consumer {
             }
             let target = u64::from(subscription.known) + 1;
             let notify: Arc<dyn Notify> = Arc::clone(&self.signal) as Arc<dyn Notify>;
-            let key = state.shape().register(target, Waiter::Entry(notify, TOPIC | index as u64));
+            let key = state.shape().register(target, Waiter::Entry(notify, TOPIC | index));
             if u64::from(state.partitions()) < target && state.check().is_ok() {
                 subscription.waiting = Some(key);
                 return;
@@ -307,14 +314,14 @@ impl Consumer {
             state.shape().cancel(key);
             let total = state.partitions();
             let known = std::mem::replace(&mut subscription.known, total);
+            let sources: Vec<Source> = (known..total).filter_map(|partition| topic.source(partition).ok()).collect();
             // They were read when the topic was subscribed: only a closed engine refuses them, which every call tells.
             let Ok(saved) = self.saved(state.id) else { return };
-            for partition in known..total {
-                if let Ok(mut source) = topic.source(partition)
-                    && !self.by_partition.contains_key(&source.partition.id())
+            for mut source in sources {
+                if !self.by_partition.contains_key(&source.partition.id())
                     && let Ok(earliest) = source.resolve(Start::Earliest)
                 {
-                    let committed = saved.get(&partition).copied();
+                    let committed = saved.get(&source.partition.id().partition).copied();
                     self.add(Slot::new(&topic, source, committed.unwrap_or(earliest), committed));
                 }
             }
@@ -325,5 +332,28 @@ impl Consumer {
 impl core::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Consumer({:?}, {} partitions)", self.name(), self.by_partition.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ConsumerOptions, Engine, Options, Record, Target, TopicOptions};
+
+    #[test]
+    fn what_is_no_longer_read_takes_no_memory() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let engine = Engine::open(directory.path(), Options::default()).expect("opened");
+        let topic = engine.create_topic("t", TopicOptions::default().partitions(8)).expect("created");
+        let mut consumer = engine.consumer(ConsumerOptions::default()).expect("made");
+        for _ in 0..50 {
+            topic.append_batch(Target::RoundRobin, &[Record::new("x")]).expect("appended");
+            consumer.subscribe(&topic).expect("subscribed");
+            consumer.poll(1, None).expect("polled");
+            consumer.unsubscribe(&topic);
+        }
+        assert!(consumer.slots.is_empty() && consumer.subscriptions.is_empty());
+        assert!(consumer.queue.is_empty() && consumer.queued.is_empty() && consumer.asked == 0);
+        consumer.subscribe(&topic).expect("subscribed");
+        consumer.poll(1, None).expect("polled");
     }
 }

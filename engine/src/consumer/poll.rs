@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::consumer::{Consumer, TOPIC};
 use super::polling::Polling;
-use super::slot::Read;
+use super::slot::{Read, Slot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reader::Batch;
 use crate::sync::Arc;
@@ -97,7 +97,7 @@ impl Consumer {
         if let Some(error) = self.errors.pop_front() {
             return Err(error);
         }
-        if self.by_partition.is_empty() && self.subscriptions.iter().all(Option::is_none) {
+        if self.by_partition.is_empty() && self.subscriptions.is_empty() {
             return Err(Error::new(ErrorKind::InvalidArgument, "the consumer reads nothing; subscribe it to a topic"));
         }
         let (mut polled, mut left) = (Vec::new(), max_bytes);
@@ -105,7 +105,17 @@ impl Consumer {
             self.queued.remove(&index);
             let turns = (self.queue.len() + 1).min(batches - polled.len());
             let share = (left / turns).max(SHARE_MIN).min(left);
+            let before = self.slots.get(&index).filter(|_| !polled.is_empty()).map(Slot::place);
             match self.read(index, share) {
+                // A batch is never divided. What does not fit any more comes first the next time.
+                Ok(Some(found)) if before.is_some() && found.batch.size() > left => {
+                    if let (Some(slot), Some(before)) = (self.slots.get_mut(&index), before) {
+                        slot.return_to(before);
+                    }
+                    self.queued.insert(index);
+                    self.queue.push_front(index);
+                    break;
+                }
                 Ok(Some(found)) => {
                     left = left.saturating_sub(found.batch.size());
                     polled.push(found);
@@ -132,10 +142,10 @@ impl Consumer {
     }
 
     /// What concerns an error that will be met again is looked at again.
-    fn put_back(&mut self, index: usize, error: &Error) {
+    fn put_back(&mut self, index: u64, error: &Error) {
         match error.kind() {
             ErrorKind::Deleted => {
-                if let Some(slot) = &self.slots[index] {
+                if let Some(slot) = self.slots.get(&index) {
                     self.remove(slot.id().topic);
                 }
             }
@@ -151,27 +161,26 @@ impl Consumer {
     fn take_news(&mut self) {
         for token in self.signal.take() {
             if token & TOPIC != 0 {
-                self.watch((token ^ TOPIC) as usize);
+                self.watch(token ^ TOPIC);
                 continue;
             }
-            let index = token as usize;
-            if let Some(Some(slot)) = self.slots.get_mut(index) {
+            if let Some(slot) = self.slots.get_mut(&token) {
                 if std::mem::take(&mut slot.asked) {
                     self.asked -= 1;
                 }
-                self.enqueue(index);
+                self.enqueue(token);
             }
         }
     }
 
-    fn read(&mut self, index: usize, share: usize) -> Result<Option<Polled>> {
-        let Some(slot) = &mut self.slots[index] else { return Ok(None) };
+    fn read(&mut self, index: u64, share: usize) -> Result<Option<Polled>> {
+        let Some(slot) = self.slots.get_mut(&index) else { return Ok(None) };
         let asked = slot.asked;
-        let read = match slot.read(share, &self.signal, index as u64) {
+        let read = match slot.read(share, &self.signal, index) {
             Err(error) if error.kind() == ErrorKind::OutOfRange => match self.options.out_of_range.start() {
                 Some(start) => {
                     slot.seek_later(start)?;
-                    slot.read(share, &self.signal, index as u64)
+                    slot.read(share, &self.signal, index)
                 }
                 None => Err(error),
             },

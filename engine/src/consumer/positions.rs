@@ -3,7 +3,8 @@
 use super::consumer::Consumer;
 use super::slot::Slot;
 use crate::error::{Error, ErrorKind, Result};
-use crate::internal::Saved;
+use crate::internal::{PositionStore, Saved};
+use crate::sync::Arc;
 use crate::topic::Topic;
 
 /// A position to [commit](Consumer::commit_positions).
@@ -38,12 +39,12 @@ pub struct ConsumerPosition {
 impl Consumer {
     /// Where it is, by topic number and partition.
     pub fn positions(&self) -> Vec<ConsumerPosition> {
-        let slots = self.by_partition.values().filter_map(|index| self.slots[*index].as_ref());
+        let slots = self.by_partition.values().filter_map(|index| self.slots.get(index));
         let position = |slot: &super::slot::Slot| ConsumerPosition {
             topic: slot.topic.name().to_owned(),
             partition: slot.id().partition,
             offset: slot.offset(),
-            committed: slot.committed,
+            committed: slot.committed(),
             lag: slot.source.current().watermark().high().saturating_sub(slot.offset()),
         };
         slots.map(position).collect()
@@ -58,7 +59,8 @@ impl Consumer {
     /// or none, whatever crashes. Returns when it is. Positions that did not move are not written again, and those before
     /// which the log was cut are not written: other records stand there. They are written without metadata, also where
     /// [`commit_positions`](Consumer::commit_positions) had given some. Now and then it takes some milliseconds more, to
-    /// rewrite the log of the positions.
+    /// rewrite the log of the positions. In a topic of a weaker mode it first makes durable what the position stands
+    /// behind. A [`truncate_after`](crate::Topic::truncate_after) that is under way is waited for.
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a consumer without a name;
@@ -67,10 +69,15 @@ impl Consumer {
     /// the store together would exceed 8 MiB; and those of [`Topic::append`]. After an error of the device it is not known
     /// whether they are committed; the next open tells.
     pub fn commit(&mut self) -> Result<()> {
-        let moved = |slot: &&Slot| slot.committed != Some(slot.offset()) && !slot.is_cut();
-        let slots = self.slots.iter().flatten().filter(moved);
-        let moved = slots.map(|slot| Saved { partition: slot.id(), offset: slot.offset(), metadata: Vec::new() });
-        self.save(&moved.collect::<Vec<Saved>>())
+        let common = Arc::clone(&self.common);
+        common.gate.check()?;
+        let _kept = common.without_cuts();
+        let moved = |slot: &&Slot| slot.committed() != Some(slot.offset()) && !slot.is_cut();
+        let moved: Vec<&Slot> = self.slots.values().filter(moved).collect();
+        PositionStore::keep(&moved.iter().map(|slot| (slot.source.current(), slot.offset())).collect::<Vec<_>>())?;
+        let saved = |slot: &Slot| Saved { partition: slot.id(), offset: slot.offset(), metadata: Vec::new() };
+        let saved: Vec<Saved> = moved.into_iter().map(saved).collect();
+        self.save(&saved)
     }
 
     /// As [`commit`](Consumer::commit), but these positions: of partitions that are read or are not, with metadata.
@@ -81,27 +88,35 @@ impl Consumer {
     /// have; [`TooLarge`](ErrorKind::TooLarge) for metadata beyond 4,096 bytes; [`OutOfRange`](ErrorKind::OutOfRange)
     /// for an offset above the high watermark, to which no reader can have come. One below the log start is taken.
     pub fn commit_positions(&mut self, positions: &[Position<'_>]) -> Result<()> {
-        let saved = positions.iter().map(|position| {
+        let common = Arc::clone(&self.common);
+        common.gate.check()?;
+        let _kept = common.without_cuts();
+        let places = positions.iter().map(|position| {
             self.check(position.topic)?;
             let partition = position.topic.source(position.partition)?.partition;
             partition.check_reached(position.offset)?;
-            Ok(Saved { partition: partition.id(), offset: position.offset, metadata: position.metadata.to_vec() })
+            Ok((partition, position.offset))
         });
-        let saved = saved.collect::<Result<Vec<Saved>>>()?;
-        self.save(&saved)
+        let places = places.collect::<Result<Vec<_>>>()?;
+        PositionStore::keep(&places)?;
+        let saved = positions.iter().zip(places).map(|(position, (partition, offset))| Saved {
+            partition: partition.id(),
+            offset,
+            metadata: position.metadata.to_vec(),
+        });
+        self.save(&saved.collect::<Vec<Saved>>())
     }
 
     fn save(&mut self, positions: &[Saved]) -> Result<()> {
-        self.common.gate.check()?;
         let Some(name) = &self.name else {
             let message = "a consumer without a name cannot commit; give it one in its options";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         };
         self.store.commit(name.name(), positions)?;
         for saved in positions {
-            let slot = self.by_partition.get(&saved.partition).and_then(|index| self.slots[*index].as_mut());
+            let slot = self.by_partition.get(&saved.partition).and_then(|index| self.slots.get_mut(index));
             if let Some(slot) = slot {
-                slot.committed = Some(saved.offset);
+                slot.commit(saved.offset);
             }
         }
         Ok(())

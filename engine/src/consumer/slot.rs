@@ -23,8 +23,8 @@ pub(super) struct Slot {
     cursor: Cursor,
     /// What is being looked for, to go on there.
     search: Option<Search>,
-    /// What is committed under the consumer's name.
-    pub(super) committed: Option<u64>,
+    /// What was committed under the consumer's name, and the incarnation of the partition that counted then.
+    committed: Option<(u64, u32)>,
     /// Where the signal is registered for more records.
     waiting: Option<WaitKey>,
     /// The device was asked, and the signal has not told yet.
@@ -36,6 +36,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(topic: &Topic, source: Source, offset: u64, committed: Option<u64>) -> Slot {
         let cursor = Cursor::in_order(offset);
+        let committed = committed.map(|committed| (committed, source.partition.tail().epoch()));
         Slot { topic: topic.clone(), source, cursor, search: None, committed, waiting: None, asked: false, told: false }
     }
 
@@ -48,15 +49,34 @@ impl Slot {
         self.cursor.offset
     }
 
+    /// What is committed under the consumer's name: a position goes back with each cut before it.
+    pub(super) fn committed(&self) -> Option<u64> {
+        self.committed.map(|(offset, epoch)| offset.min(self.source.agree_below(epoch)))
+    }
+
+    /// It was committed.
+    pub(super) fn commit(&mut self, offset: u64) {
+        self.committed = Some((offset, self.source.current().tail().epoch()));
+    }
+
+    /// Where it is, to be returned to.
+    pub(super) fn place(&self) -> Cursor {
+        self.cursor.clone()
+    }
+
+    /// What was read since is read again.
+    pub(super) fn return_to(&mut self, place: Cursor) {
+        self.cursor = place;
+    }
+
     /// Whether the log was cut before that: other records have come, or will come, to where it stands.
     pub(super) fn is_cut(&self) -> bool {
         self.source.cut_before(&self.cursor).is_some()
     }
 
     pub(super) fn seek(&mut self, start: Start) -> Result<()> {
-        let cut = self.source.cut_before(&self.cursor);
         let offset = self.source.resolve(start)?;
-        self.go(offset, cut);
+        self.go(offset);
         Ok(())
     }
 
@@ -68,10 +88,8 @@ impl Slot {
         Ok(())
     }
 
-    fn go(&mut self, offset: u64, cut: Option<u64>) {
+    fn go(&mut self, offset: u64) {
         self.search = None;
-        // The position went back with the cut.
-        self.committed = self.committed.map(|committed| committed.min(cut.unwrap_or(committed)));
         self.cursor = Cursor::in_order(offset);
     }
 
@@ -81,7 +99,7 @@ impl Slot {
         let notify: Arc<dyn Notify> = Arc::clone(signal) as Arc<dyn Notify>;
         if let Some(search) = &mut self.search {
             match self.source.search(search)? {
-                Found::There(offset) => self.go(offset, self.source.cut_before(&self.cursor)),
+                Found::There(offset) => self.go(offset),
                 Found::Wait(extent) => {
                     self.asked = true;
                     extent.tell(&notify, token);

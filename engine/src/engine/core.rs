@@ -2,7 +2,7 @@
 //! given. Real threads drive it in production, a schedule in the simulation.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use super::info::RecoveryReport;
@@ -27,7 +27,6 @@ use crate::reader::Lender;
 use crate::recovery::{Recovered, RecoveredPartition, RecoveryOptions, recover};
 use crate::segment::{Chain, Prefix, Segment};
 use crate::shard::{Keep, Message, Shard, ShardConfig, ShardHandle};
-use crate::sync::Mutex;
 use crate::tail::{Tail, TailStart};
 use crate::topic::{Common, Metadata, Topic, TopicDescription, TopicOptions, TopicState, Totals};
 
@@ -140,16 +139,7 @@ impl Core {
         });
         let shards = shards.collect::<Result<Vec<Shard>>>()?;
 
-        let common = Arc::new(Common {
-            gate: Arc::new(gate),
-            environment: Arc::clone(&environment),
-            lender,
-            shards: handles,
-            metadata: OnceLock::new(),
-            followers: OnceLock::new(),
-            deleted: Mutex::default(),
-            events: events.clone(),
-        });
+        let common = Arc::new(Common::new(gate, Arc::clone(&environment), lender, handles, events.clone()));
         let (topics, found) = topics(&meta, &recovered, &common);
         let duration = Duration::from_nanos(environment.monotonic_ns().saturating_sub(begun));
         let recovery = RecoveryReport::new(&recovered, &damaged_copies, duration, |id| {

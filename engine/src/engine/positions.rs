@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TopicId;
-use crate::internal::{Repaired, Saved, check_name};
+use crate::internal::{PositionStore, Repaired, Saved, check_name};
 use crate::limits::BATCH_RECORDS_MAX;
+use crate::partition::Partition;
 use crate::reader::Start;
+use crate::sync::Arc;
 use crate::topic::Topic;
 
 /// A committed position. Made by [`Positions::list`].
@@ -102,11 +104,20 @@ impl<'a> Positions<'a> {
         self.core.check_own(topic)?;
         let open = self.core.positions().open(consumer)?;
         let partitions = partition.map_or_else(|| (0..topic.partitions()).collect(), |partition| vec![partition]);
-        let saved = partitions.into_iter().map(|partition| {
-            let mut source = topic.source(partition)?;
-            Ok(Saved { partition: source.partition.id(), offset: source.resolve(start)?, metadata: Vec::new() })
+        let mut sources = partitions.into_iter().map(|index| topic.source(index)).collect::<Result<Vec<_>>>()?;
+        let _kept = topic.state().common.without_cuts();
+        let places = sources.iter_mut().map(|source| {
+            let offset = source.resolve(start)?;
+            Ok((source.current(), offset))
         });
-        let saved = saved.collect::<Result<Vec<Saved>>>()?;
+        let places = places.collect::<Result<Vec<_>>>()?;
+        PositionStore::keep(&places)?;
+        let saved = |(partition, offset): (Arc<Partition>, u64)| Saved {
+            partition: partition.id(),
+            offset,
+            metadata: Vec::new(),
+        };
+        let saved: Vec<Saved> = places.into_iter().map(saved).collect();
         // A topic with every partition that it can have has one more than a commit takes.
         for saved in saved.chunks(BATCH_RECORDS_MAX) {
             self.core.positions().commit(open.name(), saved)?;

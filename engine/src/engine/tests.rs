@@ -1,7 +1,10 @@
-//! Engines of processes that have little left.
+//! Engines of processes that have little left, and what only their inside tells.
 
 use crate::io::child;
-use crate::{Engine, ErrorKind, Options, Record, Target, TopicOptions};
+use crate::{
+    AppendOptions, ConsumerOptions, Durability, Engine, ErrorKind, Options, Position, Record, Start, Target,
+    TopicOptions,
+};
 
 /// One descriptor too few was taken for a store that others hold.
 #[test]
@@ -79,4 +82,35 @@ fn child_without_memory() {
 fn a_system_without_memory_is_an_error() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     child::run("engine::tests::child_without_memory", directory.path());
+}
+
+/// A kill took records back that a position stood behind, and new ones at their offsets were passed over.
+#[test]
+fn a_committed_position_never_outlives_what_it_stands_behind() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let engine = Engine::open(directory.path(), Options::default()).expect("opened");
+    for durability in [Durability::LoseOnKill, Durability::LoseOnPowerCut] {
+        let options = TopicOptions::default().durability(durability);
+        let topic = engine.create_topic(&format!("{durability:?}"), options).expect("created");
+        let mut consumer = engine.consumer(ConsumerOptions::default().name("c")).expect("made");
+        consumer.subscribe(&topic).expect("subscribed");
+        for way in 0..3 {
+            let ticket = topic.submit(Target::Partition(0), &[Record::new("x")], AppendOptions::default());
+            let end = ticket.expect("appended").appended().next_offset();
+            while consumer.positions()[0].offset < end {
+                consumer.poll(1 << 20, None).expect("polled");
+            }
+            match way {
+                0 => consumer.commit().expect("committed"),
+                1 => {
+                    let position = Position { topic: &topic, partition: 0, offset: end, metadata: b"" };
+                    consumer.commit_positions(&[position]).expect("committed");
+                }
+                _ => engine.positions().reset("d", &topic, None, Start::Latest).expect("reset"),
+            }
+            let partition = topic.state().partition(0).expect("there");
+            assert_eq!(partition.watermark().durable(), end, "{durability:?}, way {way}");
+        }
+    }
+    engine.close().expect("closed");
 }

@@ -6,10 +6,11 @@ use std::sync::Weak;
 use super::log::Found;
 use super::repaired::Repaired;
 use super::table::{Change, Table};
+use crate::durability::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{PartitionId, TopicId};
 use crate::limits::{BATCH_RECORDS_MAX, CONSUMER_NAME_MAX, POSITION_METADATA_MAX, POSITIONS_SIZE_MAX};
-use crate::partition::Seat;
+use crate::partition::{Partition, Seat};
 use crate::sync::{Arc, Mutex};
 use crate::topic::{Common, Followers, Totals};
 
@@ -24,6 +25,7 @@ pub(crate) struct Saved {
 
 /// All named positions, and the names that are in use.
 pub(crate) struct PositionStore {
+    common: Arc<Common>,
     table: Table,
     open: Mutex<BTreeSet<String>>,
 }
@@ -71,7 +73,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 impl PositionStore {
     pub(crate) fn new(common: &Arc<Common>, found: &Found) -> PositionStore {
         let table = Table::new(common, "positions", "the named positions", POSITIONS_SIZE_MAX, topic_of, found);
-        PositionStore { table, open: Mutex::new(BTreeSet::new()) }
+        PositionStore { common: Arc::clone(common), table, open: Mutex::new(BTreeSet::new()) }
     }
 
     pub(crate) fn seats(&self) -> Vec<Arc<Seat>> {
@@ -108,7 +110,26 @@ impl PositionStore {
         Ok(found)
     }
 
-    /// Replaces these positions of a name, all or none. Durable when it returns.
+    /// Makes everything before these positions durable, where their topics would not: a position never outlives what it
+    /// was read behind. Cuts and deletions that come between are found by whoever looks again.
+    pub(crate) fn keep(positions: &[(Arc<Partition>, u64)]) -> Result<()> {
+        let weaker =
+            positions.iter().filter(|(partition, _)| partition.watermark().durability() != Durability::Durable);
+        let weaker: Vec<_> = weaker
+            .map(|(partition, offset)| (partition, (*offset).min(partition.watermark().high())))
+            .inspect(|(partition, offset)| partition.want(Durability::Durable, *offset))
+            .collect();
+        for (partition, offset) in weaker {
+            match partition.wait_acknowledged(Durability::Durable, offset, None) {
+                Err(error) if !matches!(error.kind(), ErrorKind::Truncated | ErrorKind::Deleted) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces these positions of a name, all or none. Durable when it returns. The caller sees to it that no log is
+    /// cut since it looked where they are.
     pub(crate) fn commit(&self, name: &str, positions: &[Saved]) -> Result<()> {
         if positions.len() > BATCH_RECORDS_MAX {
             let message = format!("a commit has {} positions; the limit is {BATCH_RECORDS_MAX}", positions.len());
@@ -149,11 +170,8 @@ impl PositionStore {
                 changes.push((key.into(), Some(value.into())));
             }
         });
-        match scanned {
-            // Nobody goes by them before they are repaired.
-            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(()),
-            scanned => scanned?,
-        }
+        // Those that cannot be read now may come to light with a repair, and must not lie beyond the cut then.
+        scanned.map_err(|error| error.context("consumers may have positions beyond the cut"))?;
         for changes in changes.chunks(BATCH_RECORDS_MAX) {
             self.table.write(changes.to_vec())?;
         }
@@ -162,6 +180,7 @@ impl PositionStore {
 
     /// Removes positions of a name: those of one topic, or all. Answers how many there were.
     pub(crate) fn delete(&self, name: &str, topic: Option<TopicId>) -> Result<usize> {
+        let _kept = self.common.without_cuts();
         let saved = self.of(name)?;
         let chosen = saved.iter().filter(|saved| topic.is_none_or(|topic| saved.partition.topic == topic));
         let changes: Vec<Change> = chosen.map(|saved| (key(name, saved.partition), None)).collect();

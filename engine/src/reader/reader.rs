@@ -111,6 +111,11 @@ impl Source {
         cursor.cut.or((cursor.offset > agree).then_some(agree))
     }
 
+    /// The offset below which an incarnation and the one that counts have the same records.
+    pub(crate) fn agree_below(&self, epoch: u32) -> u64 {
+        self.seat.agree_below(epoch)
+    }
+
     /// The incarnation that counts.
     pub(crate) fn current(&self) -> Arc<Partition> {
         self.seat.current()

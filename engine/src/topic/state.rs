@@ -1,6 +1,6 @@
 //! A topic inside the engine: its partitions, made when they are first used.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::describe::{PartitionDescription, TopicDescription};
 use super::slots::Slots;
@@ -39,12 +39,43 @@ pub(crate) struct Common {
     pub(crate) shards: Vec<Arc<ShardHandle>>,
     pub(crate) metadata: OnceLock<Box<dyn Metadata>>,
     pub(crate) followers: OnceLock<Box<dyn Followers>>,
+    cuts: RwLock<()>,
     /// Of topics that were deleted. Held while one leaves the others, so that whoever adds all up counts it once.
     pub(crate) deleted: Mutex<Totals>,
     pub(crate) events: Events,
 }
 
 impl Common {
+    pub(crate) fn new(
+        gate: Gate,
+        environment: std::sync::Arc<dyn Environment>,
+        lender: Arc<Lender>,
+        shards: Vec<Arc<ShardHandle>>,
+        events: Events,
+    ) -> Common {
+        Common {
+            gate: Arc::new(gate),
+            environment,
+            lender,
+            shards,
+            metadata: OnceLock::new(),
+            followers: OnceLock::new(),
+            cuts: RwLock::new(()),
+            deleted: Mutex::default(),
+            events,
+        }
+    }
+
+    /// While this lives no log is cut: what a place was looked up by still holds when it has been made durable.
+    pub(crate) fn without_cuts(&self) -> RwLockReadGuard<'_, ()> {
+        self.cuts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While this lives no place in a partition changes, but those that go back before the cut.
+    pub(super) fn cutting(&self) -> RwLockWriteGuard<'_, ()> {
+        self.cuts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn order(&self, order: MetaOrder) -> Result<MetaDone> {
         let metadata = self.metadata.get().expect("the engine gives its topics the metadata before anybody has one");
         metadata.order(order)

@@ -336,8 +336,9 @@ impl Topic {
     /// is there whole or not at all, and among offsets without records;
     /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have;
     /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`PartitionFailed`](crate::ErrorKind::PartitionFailed) for one that
-    /// takes no appends, or whose records there are damaged; and those of reads and of the metadata, after which nothing
-    /// has changed.
+    /// takes no appends, or whose records there are damaged; `Corrupt` also if the committed positions have to be
+    /// [repaired](crate::Positions::repair) first; and those of reads and of the metadata, after which nothing is cut.
+    /// Committed positions may have gone back already.
     pub fn truncate_after(&self, partition: u32, offset: u64) -> Result<()> {
         self.state.truncate_after(partition, offset)
     }

@@ -87,6 +87,7 @@ impl TopicState {
     pub(crate) fn truncate_after(&self, index: u32, offset: u64) -> Result<()> {
         let _changing = self.changing.lock();
         self.check_change()?;
+        let _cutting = self.common.cutting();
         self.truncation(index)?.after(offset)
     }
 

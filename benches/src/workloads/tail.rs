@@ -28,14 +28,16 @@ pub(super) fn cases() -> Vec<Case> {
 
 pub(super) fn run(plan: &Plan, meter: &Meter) -> Result<Outcome> {
     let store = Store::create(plan)?;
-    let _busy = plan.case.busy.then(Busy::all_cores);
+    let busy = plan.case.busy.then(Busy::all_cores);
+    let spun = || busy.as_ref().map_or(Duration::ZERO, Busy::cpu);
     let warm = match plan.length {
         Length::Records(records) => Length::Records(records.div_ceil(10)),
         Length::Seconds(seconds) => Length::Seconds(seconds / 10.0),
     };
     let (warm, _) = round(plan, &store, warm, meter)?;
-    let before = store.durable_writes();
-    let (round, timed) = meter.time(&[std::process::id()], || round(plan, &store, plan.length, meter));
+    let (before, spun_before) = (store.durable_writes(), spun());
+    let (round, mut timed) = meter.time(&[std::process::id()], || round(plan, &store, plan.length, meter));
+    timed.usage.cpu = timed.usage.cpu.saturating_sub(spun() - spun_before);
     let (records, latency) = round?;
     let durable_writes = Some(store.durable_writes() - before);
     let found = store.records()?;

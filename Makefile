@@ -51,7 +51,7 @@ abi: header
 	@THALWEG_WRITE_ABI=1 cargo test --quiet --profile test-opt -p thalweg-tests --test abi
 	@THALWEG_WRITE_ABI=1 tests/c/run abi
 
-# Headers, libthalweg.so, libthalweg.a, the pkg-config file and the CMake package.
+# Headers, libthalweg.so, libthalweg.a, the pkg-config file, the CMake package, and documents and examples for them.
 install:
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PROFILE="$(PROFILE)" ffi/install.sh
 

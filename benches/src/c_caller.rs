@@ -35,8 +35,13 @@ pub struct CCaller {
 
 impl CCaller {
     /// Opens a store in `path`; appends will be of values like this one, and are acknowledged as `durability` says.
-    /// A memory budget of 0 is the default.
-    pub fn new(path: &Path, value: &[u8], durability: Durability, memory_budget: u64) -> CCaller {
+    /// `adjust` changes the engine's options.
+    pub fn new(
+        path: &Path,
+        value: &[u8],
+        durability: Durability,
+        adjust: impl FnOnce(&mut thalweg_engine_options),
+    ) -> CCaller {
         let path = CString::new(path.as_os_str().as_bytes()).expect("a path has no zero byte");
         let (mut engine, mut topic, mut queue) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         let no_error = std::ptr::null_mut();
@@ -45,7 +50,7 @@ impl CCaller {
             let mut options: thalweg_engine_options = std::mem::zeroed();
             thalweg_engine_options_init(&raw mut options, size_of::<thalweg_engine_options>());
             options.shards = 1;
-            options.memory_budget = memory_budget;
+            adjust(&mut options);
             let opened = thalweg_engine_open(path.as_ptr(), &raw const options, &raw mut engine, no_error);
             assert_eq!(opened, THALWEG_OK, "a scratch store opens");
             let mut options: thalweg_topic_options = std::mem::zeroed();

@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use common::{LONG, open, options, topic, values};
 use thalweg::{AppendOptions, Engine, ErrorKind, Record, Start, Target};
@@ -107,6 +108,16 @@ for_each_runtime! {
             // In the middle of a batch too.
             let batch = topic.read(0, 2, 1).expect("readable");
             assert_eq!(batch.iter().map(|record| record.term).collect::<Vec<_>>(), [Some(u64::MAX); 2]);
+            // Frames were shown without it.
+            let mut shown = Vec::new();
+            let mut visit = |frame: &thalweg::FrameInfo| {
+                if frame.kind == "data" {
+                    shown.push(frame.term);
+                }
+                ControlFlow::Continue(())
+            };
+            topic.dump_frames(0, 0, &mut visit).expect("frames");
+            assert_eq!(shown, batches.iter().map(|(term, _)| *term).collect::<Vec<_>>());
         };
         {
             let engine = open(dir.path(), runtime);

@@ -74,7 +74,7 @@ pub(crate) fn appends(bench: &mut Bench) {
             continue;
         }
         let dir = scratch();
-        let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, 0);
+        let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, |_| {});
         let store = Store::new();
         let topic = store.topic("rust", 1, Durability::LoseOnKill);
         let calls = RECORDS / batch as u64;
@@ -102,7 +102,7 @@ pub(crate) fn completions(bench: &mut Bench) {
     }
     let value = [0x5a; 100];
     let dir = scratch();
-    let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, 0);
+    let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, |_| {});
     let store = Store::new();
     let topic = store.topic("rust", 1, Durability::LoseOnKill);
     let queue = CompletionQueue::new().expect("a queue");
@@ -127,7 +127,7 @@ pub(crate) fn walks(bench: &mut Bench) {
     }
     let value = [0x5a; 100];
     let dir = scratch();
-    let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, 0);
+    let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, |_| {});
     let store = Store::new();
     let topic = store.topic("rust", 1, Durability::LoseOnKill);
     rust_append(&topic, &value, 100, RECORDS / 100);

@@ -33,7 +33,9 @@ pub(super) fn run(plan: &Plan, meter: &Meter) -> Result<Outcome> {
             measure(plan, meter, |calls| rust_append(&store.topic, &value, batch, calls), settle)?
         }
         Caller::C => {
-            let caller = CCaller::new(&plan.dir, &value, plan.durability.engine(), plan.memory_budget);
+            let caller = CCaller::new(&plan.dir, &value, plan.durability.engine(), |options| {
+                options.memory_budget = plan.memory_budget;
+            });
             let settle = || {
                 caller.settle();
                 Ok(())

@@ -197,7 +197,7 @@ fn frames(bytes: &[u8], segment: &Segment, mut position: u64, visit: Visit<'_>) 
     let mut rest = bytes;
     while let Some(header) = frame::trusted(rest, segment.base_offset) {
         let Some(behind) = rest.get(header.size as usize..) else { break };
-        visit(Surveyed::Frame(position, header))?;
+        visit(Surveyed::Frame(position, Header { term: frame::trusted_term(rest, &header), ..header }))?;
         position += u64::from(header.size);
         rest = behind;
     }

@@ -11,6 +11,9 @@ LANES ?=
 # What `make bench` and `make compare` measure, and how long: make bench ARGS="bulk durable --rounds 30".
 ARGS ?=
 
+# Whom `make compare` builds: all-peers, or peers, which leaves out RocksDB and raft-engine.
+PEERS ?= all-peers
+
 # Where `make install` puts the library for C and C++; DESTDIR goes before it.
 PREFIX ?= /usr/local
 PROFILE ?= release
@@ -33,9 +36,9 @@ bench:
 	@cargo bench --quiet -p thalweg-bench --bench targets -- $(ARGS)
 
 # The engine beside every peer that can be built or found here, and a page of it; docs/BENCHMARKS.md names them. RocksDB is
-# built from its sources, which takes a while the first time.
+# built from its sources, which takes a while the first time; PEERS=peers leaves it out.
 compare:
-	@cargo build --release -p thalweg-bench --features all-peers
+	@cargo build --release -p thalweg-bench --features $(PEERS)
 	@dir="$${CARGO_TARGET_DIR:-target}" && "$$dir/release/thalweg-bench" compare --json "$$dir/compare.json" $(ARGS) \
 		&& "$$dir/release/thalweg-bench" report "$$dir/compare.json" --html "$$dir/compare.html" --ratios
 

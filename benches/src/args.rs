@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     /// Bytes of a value, for example 100,1KiB; each is measured by itself
     #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = record_size, default_value = "100,1KiB,16KiB")]
     pub(crate) record_size: Vec<u64>,
-    /// How long each measurement appends; a tenth more before it, to warm up [default: 2]
+    /// How long each measurement appends; before it a tenth more, half a second at least, to warm up [default: 2]
     #[arg(long, value_name = "N", value_parser = seconds, conflicts_with = "records")]
     seconds: Option<f64>,
     /// How many records each measurement appends or reads instead; a tenth more before it, and whole batches

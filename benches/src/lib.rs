@@ -26,6 +26,7 @@ mod payload;
 mod peers;
 mod plan;
 mod producer;
+mod python_caller;
 mod report;
 mod row;
 mod run;

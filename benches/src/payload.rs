@@ -15,7 +15,7 @@ const SIZE: usize = 256 << 10;
 impl Payload {
     pub(crate) fn new(record_size: usize, batch: usize) -> Payload {
         let one = record_size * batch;
-        let count = (SIZE / one.max(1)).clamp(4, 1024);
+        let count = (SIZE / one.max(1)).clamp(4, 256);
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut word = || {
             state ^= state << 13;
@@ -43,6 +43,12 @@ impl Payload {
         self.record_size * self.batch
     }
 
+    /// The first value of a batch; numbers wrap.
+    pub(crate) fn value(&self, number: usize) -> &[u8] {
+        let at = number % self.count * self.size();
+        &self.bytes[at..at + self.record_size]
+    }
+
     /// The values of a batch; numbers wrap.
     pub(crate) fn values(&self, number: usize) -> impl ExactSizeIterator<Item = &[u8]> {
         let size = self.size();
@@ -63,6 +69,7 @@ mod tests {
             let values: Vec<&[u8]> = payload.values(0).collect();
             assert_eq!(values.len(), batch);
             assert!(values.iter().all(|value| value.len() == size));
+            assert_eq!(payload.value(payload.count() + 1), payload.values(1).next().expect("one at least"));
             assert_ne!(values, payload.values(1).collect::<Vec<_>>());
             assert_eq!(values, payload.values(payload.count()).collect::<Vec<_>>());
         }

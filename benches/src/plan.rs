@@ -26,7 +26,7 @@ pub(crate) enum Workload {
     SlowConsumer,
     /// The time to open a store, after a clean close and after SIGKILL
     Reopen,
-    /// The same appends from Rust and from C
+    /// The same appends from Rust, from C, and from Python where it has the package
     Ffi,
 }
 
@@ -90,6 +90,15 @@ impl Runtime {
             Runtime::Posix => thalweg::Runtime::Posix,
         }
     }
+
+    /// Its number in C.
+    pub(crate) fn c(self) -> u32 {
+        match self {
+            Runtime::Auto => thalweg_c::THALWEG_RUNTIME_AUTO,
+            Runtime::Uring => thalweg_c::THALWEG_RUNTIME_URING,
+            Runtime::Posix => thalweg_c::THALWEG_RUNTIME_POSIX,
+        }
+    }
 }
 
 /// The language that calls the engine.
@@ -99,6 +108,7 @@ pub(crate) enum Caller {
     #[default]
     Rust,
     C,
+    Python,
 }
 
 /// One way to do a workload.

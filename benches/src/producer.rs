@@ -32,10 +32,7 @@ enum Share {
 impl Share {
     fn new(length: Length, batch: u32, index: u32, threads: u32) -> Share {
         match length {
-            Length::Records(records) => {
-                let (all, threads) = (records.div_ceil(u64::from(batch)), u64::from(threads));
-                Share::Appends(all / threads + u64::from(u64::from(index) < all % threads))
-            }
+            Length::Records(records) => Share::Appends(share(records.div_ceil(u64::from(batch)), index, threads)),
             Length::Seconds(seconds) => Share::Until(Instant::now() + Duration::from_secs_f64(seconds)),
         }
     }
@@ -58,6 +55,12 @@ pub(crate) fn append_all(producer: &mut dyn Producer, count: u64) -> Result<()> 
 
 /// What one append carries at most, where nothing but filling is the aim. Bytes.
 const MIB: usize = 1 << 20;
+
+/// How many of `all` are thread `index`'s of `threads`.
+pub(crate) fn share(all: u64, index: u32, threads: u32) -> u64 {
+    let (index, threads) = (u64::from(index), u64::from(threads));
+    all / threads + u64::from(index < all % threads)
+}
 
 /// What all threads together did.
 pub(crate) struct Produced {
@@ -85,11 +88,11 @@ impl<'a> Drive<'a> {
         Drive { length: plan.length, rate: plan.rate(), batch: plan.case.batch, every, over: None }
     }
 
-    /// A tenth of it, but so many appends at least: it warms up what is to be measured.
+    /// A tenth of it, but so many appends and half a second at least: it warms up what is to be measured.
     pub(crate) fn warm_up(self, least: u64) -> Drive<'a> {
         let least = least * u64::from(self.batch);
         let length = match self.length {
-            Length::Seconds(seconds) if least == u64::from(self.batch) => Length::Seconds(seconds / 10.0),
+            Length::Seconds(seconds) if least == u64::from(self.batch) => Length::Seconds((seconds / 10.0).max(0.5)),
             Length::Seconds(_) => Length::Records(least),
             Length::Records(records) => Length::Records(records.div_ceil(10).max(least)),
         };
@@ -148,5 +151,19 @@ impl<'a> Drive<'a> {
         producer.settle(None, &mut acknowledged)?;
         meter.advance((appends - shown) * batch);
         Ok(Produced { records: appends * batch, latency })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_share_everything() {
+        for (all, threads) in [(0, 1), (1, 3), (10, 3), (1200, 64), (7, 7)] {
+            let shares: Vec<u64> = (0..threads).map(|index| share(all, index, threads)).collect();
+            assert_eq!(shares.iter().sum::<u64>(), all);
+            assert!(shares[0] - shares[shares.len() - 1] <= 1, "{shares:?}");
+        }
     }
 }

@@ -12,6 +12,8 @@ use crate::producer::Producer;
 /// Appends to some partitions of a topic in turns.
 pub(crate) struct Submitter<'a> {
     topic: &'a Topic,
+    payload: &'a Payload,
+    /// Made once, where there are many records in one.
     batches: Vec<Vec<Record<'a>>>,
     first: u32,
     partitions: u32,
@@ -27,24 +29,39 @@ impl<'a> Submitter<'a> {
     /// To so many partitions from `first` on.
     pub(crate) fn new(topic: &'a Topic, payload: &'a Payload, first: u32, partitions: u32, in_flight: u32) -> Self {
         let batch = |number| payload.values(number).map(Record::new).collect();
-        Submitter {
-            topic,
-            batches: (0..payload.count()).map(batch).collect(),
-            first,
-            partitions,
-            in_flight: in_flight as usize,
-            tickets: VecDeque::new(),
-            last: None,
+        let batches = if payload.batch() > 1 { (0..payload.count()).map(batch).collect() } else { Vec::new() };
+        let (tickets, last) = (VecDeque::new(), None);
+        Submitter { topic, payload, batches, first, partitions, in_flight: in_flight as usize, tickets, last }
+    }
+
+    fn submit(&self, batch: usize) -> Result<Ticket> {
+        let target = self.target(batch);
+        let options = AppendOptions::default();
+        if self.batches.is_empty() {
+            return Ok(self.topic.submit(target, &[Record::new(self.payload.value(batch))], options)?);
         }
+        Ok(self.topic.submit(target, &self.batches[batch % self.batches.len()], options)?)
+    }
+
+    fn append_and_wait(&self, batch: usize) -> Result<()> {
+        let target = self.target(batch);
+        if self.batches.is_empty() {
+            self.topic.append_batch(target, &[Record::new(self.payload.value(batch))])?;
+        } else {
+            self.topic.append_batch(target, &self.batches[batch % self.batches.len()])?;
+        }
+        Ok(())
+    }
+
+    fn target(&self, batch: usize) -> Target<'static> {
+        Target::Partition(self.first + (batch % self.partitions as usize) as u32)
     }
 }
 
 impl Producer for Submitter<'_> {
     fn append(&mut self, batch: usize, begun: Option<Instant>, acknowledged: &mut dyn FnMut(Instant)) -> Result<()> {
-        let target = Target::Partition(self.first + (batch % self.partitions as usize) as u32);
-        let records = &self.batches[batch % self.batches.len()];
         if self.in_flight == 1 {
-            self.topic.append_batch(target, records)?;
+            self.append_and_wait(batch)?;
             begun.map(acknowledged);
             return Ok(());
         }
@@ -55,7 +72,7 @@ impl Producer for Submitter<'_> {
             oldest.wait(None)?;
             acknowledged(begun);
         }
-        let ticket = self.topic.submit(target, records, AppendOptions::default())?;
+        let ticket = self.submit(batch)?;
         let Some(begun) = begun else {
             self.last = Some(ticket);
             return Ok(());

@@ -44,7 +44,8 @@ pub fn thread_time() -> Duration {
     time_of(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
-fn time_of(clock: libc::clockid_t) -> Duration {
+/// What a processor clock shows.
+pub(crate) fn time_of(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the time lives through the call.
     match unsafe { libc::clock_gettime(clock, &raw mut time) } {

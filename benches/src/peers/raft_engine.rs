@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use protobuf::well_known_types::BytesValue;
-use raft_engine::{Config, Engine, LogBatch, MessageExt};
+use raft_engine::{Config, Engine, LogBatch, MessageExt, ReadableSize};
 
 use super::waiting::Waiting;
 use super::{Entry, Peer, Way};
@@ -46,7 +46,7 @@ impl Raft {
     fn open(plan: &Plan) -> Result<Raft> {
         let dir = plan.dir.join("log.raft").to_string_lossy().into_owned();
         // The default compresses entries that are larger than 8 KiB; the values cannot be made smaller.
-        let config = Config { dir, batch_compression_threshold: 0.into(), ..Config::default() };
+        let config = Config { dir, batch_compression_threshold: ReadableSize(0), ..Config::default() };
         Ok(Raft { engine: Engine::open(config)?, groups: Mutex::new(0) })
     }
 }

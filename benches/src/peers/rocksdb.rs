@@ -17,7 +17,11 @@ pub(super) const ENTRY: Entry = Entry {
     same: true,
     reads: true,
     hop: None,
-    version: || super::locked("librocksdb-sys"),
+    version: || {
+        let library = super::locked("librocksdb-sys")?;
+        let library = library.rsplit('+').next().unwrap_or_default();
+        Ok(format!("{library}, rocksdb {}", super::locked("rocksdb")?))
+    },
     way: Way::Open(|plan| Ok(Box::new(Rocks::open(plan)?))),
 };
 
@@ -49,7 +53,7 @@ impl Peer for Rocks {
             for value in payload.values(number) {
                 batch.put(self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes(), value);
             }
-            Ok(self.database.write_opt(&batch, &options)?)
+            Ok(self.database.write_opt(batch, &options)?)
         })))
     }
 

@@ -15,7 +15,7 @@ pub(super) const ENTRY: Entry = Entry {
     same: true,
     reads: true,
     hop: None,
-    version: || Ok(env!("CARGO_PKG_VERSION").to_owned()),
+    version: || super::locked("thalweg"),
     way: Way::Open(|plan| {
         Ok(Box::new(Thalweg { store: Store::create_or_open(plan)?, in_flight: plan.case.in_flight }))
     }),

@@ -80,7 +80,7 @@ impl Page {
                 continue;
             }
             begun = Some(subject.workload);
-            let mut same: Vec<&Subject<'_>> = subjects.iter().filter(|s| s.workload == subject.workload).collect();
+            let same: Vec<&Subject<'_>> = subjects.iter().filter(|s| s.workload == subject.workload).collect();
             self.add(&format!("<h3>{}</h3>", subject.workload.as_str()));
             let rows: Vec<Vec<String>> = same.iter().map(|s| run::row(s.measured[0])).collect();
             self.table(&run::COLUMNS, &rows);
@@ -94,9 +94,12 @@ impl Page {
                 let lines: Vec<Line> = of_size.map(|s| latency(s.name, s.measured[0])).collect();
                 self.add(&percentiles(&format!("Latency, values of {}", size::exact(record_size as u64)), &lines));
             }
-            self.add("</div>\n<details><summary>Rate and memory over time</summary>\n<div class=\"plots\">");
-            same.drain(..).for_each(|subject| self.over_time(subject));
-            self.add("</div></details>");
+            self.add("</div>");
+            let plots: String = same.iter().map(|subject| went(subject)).collect();
+            if !plots.is_empty() {
+                let summary = "<summary>Rate and memory over time</summary>";
+                self.add(&format!("<details>{summary}\n<div class=\"plots\">{plots}</div></details>"));
+            }
         }
     }
 
@@ -105,33 +108,11 @@ impl Page {
         for subject in subjects {
             for figure in &subject.measured[0].figures {
                 let value = format!("{} {}", number(figure.value), figure.unit);
-                rows.push(vec![subject.name.to_owned(), subject.size(), figure.name.clone(), value]);
+                rows.push(vec![figure.name.clone(), value, subject.name.to_owned(), subject.size()]);
             }
         }
         if !rows.is_empty() {
-            self.table(&["case", "value", "besides", ""], &rows);
-        }
-    }
-
-    fn over_time(&mut self, subject: &Subject<'_>) {
-        let measured = subject.measured[0];
-        let what = format!("{}, {}", subject.name, subject.size());
-        // The last one was taken when all was over, maybe right after the one before.
-        let pairs = measured.series.windows(2).filter(|pair| pair[1].seconds - pair[0].seconds > 0.02);
-        let rate = pairs.map(|pair| {
-            let records = pair[1].records.saturating_sub(pair[0].records) as f64;
-            (pair[1].seconds, records / (pair[1].seconds - pair[0].seconds))
-        });
-        let line = |name: &str, points: Vec<(f64, f64)>| vec![Line { name: name.to_owned(), points }];
-        self.add(&over_time(&format!("{what}: records/s"), &line("records/s", rate.collect())));
-        let points = |of: fn(&crate::measured::Point) -> f64| -> Vec<(f64, f64)> {
-            measured.series.iter().map(|point| (point.seconds, of(point))).collect()
-        };
-        let memory = points(|point| point.memory as f64 / f64::from(1 << 20));
-        self.add(&over_time(&format!("{what}: memory, MiB"), &line("MiB", memory)));
-        if measured.series.iter().any(|point| point.backlog > 0) {
-            let backlog = points(|point| point.backlog as f64);
-            self.add(&over_time(&format!("{what}: records not yet read"), &line("records", backlog)));
+            self.table(&["besides", "", "case", "value"], &rows);
         }
     }
 
@@ -189,6 +170,32 @@ impl Page {
 
 fn latency(name: &str, measured: &Measured) -> Line {
     Line { name: name.to_owned(), points: measured.latency.curve.clone() }
+}
+
+/// Plots of how it went: the rate, the memory, and the backlog if there was one.
+fn went(subject: &Subject<'_>) -> String {
+    let series = &subject.measured[0].series;
+    // The last one was taken when all was over, maybe right after the one before.
+    let pairs = series.windows(2).enumerate().filter(|(at, pair)| *at == 0 || pair[1].seconds - pair[0].seconds > 0.02);
+    let rate = pairs.map(|(_, pair)| {
+        let records = pair[1].records.saturating_sub(pair[0].records) as f64;
+        (pair[1].seconds, records / (pair[1].seconds - pair[0].seconds))
+    });
+    let memory = series.iter().map(|point| (point.seconds, point.memory as f64 / f64::from(1 << 20)));
+    let backlog = series.iter().map(|point| (point.seconds, point.backlog as f64));
+    let plot = |what: &str, points: Vec<(f64, f64)>| {
+        if series.len() < 2 || points.iter().all(|point| point.1 == 0.0) {
+            return String::new();
+        }
+        let caption = format!("{}, {}: {what}", subject.name, subject.size());
+        over_time(&caption, &[Line { name: what.to_owned(), points }])
+    };
+    let plots = [("records/s", rate.collect()), ("memory, MiB", memory.collect())];
+    plots
+        .into_iter()
+        .chain([("records not yet read", backlog.collect())])
+        .map(|(what, points)| plot(what, points))
+        .collect()
 }
 
 /// From when to when; the same for all peers of a comparison.

@@ -12,30 +12,36 @@ use crate::measured::{Outcome, check};
 use crate::meter::Meter;
 use crate::pace::{Pace, sleep_until};
 use crate::plan::{Case, Length, Plan};
+use crate::producer::share;
 use crate::store::Store;
 
 /// Records for each second, unless the user asks for another rate. Flat-out, latency is the length of a queue.
 const RATE: f64 = 5000.0;
+
+/// Threads that append, in turns.
+const PRODUCERS: u32 = 2;
 
 /// How long a consumer waits for what it has not got before it is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// 1 to 8 consumers, on an idle machine and with busy cores.
 pub(super) fn cases() -> Vec<Case> {
-    let case = |(busy, consumers)| Case { consumers, busy, rate: Some(RATE), ..Case::default() };
+    let case = |(busy, consumers)| Case { threads: PRODUCERS, consumers, busy, rate: Some(RATE), ..Case::default() };
     [false, true].into_iter().flat_map(|busy| [1, 2, 4, 8].map(|consumers| (busy, consumers))).map(case).collect()
 }
 
 pub(super) fn run(plan: &Plan, meter: &Meter) -> Result<Outcome> {
     let store = Store::create(plan)?;
-    let _busy = plan.case.busy.then(Busy::all_cores);
+    let busy = plan.case.busy.then(Busy::all_cores);
+    let spun = || busy.as_ref().map_or(Duration::ZERO, Busy::cpu);
     let warm = match plan.length {
         Length::Records(records) => Length::Records(records.div_ceil(10)),
         Length::Seconds(seconds) => Length::Seconds(seconds / 10.0),
     };
     let (warm, _) = round(plan, &store, warm, meter)?;
-    let before = store.durable_writes();
-    let (round, timed) = meter.time(&[std::process::id()], || round(plan, &store, plan.length, meter));
+    let (before, spun_before) = (store.durable_writes(), spun());
+    let (round, mut timed) = meter.time(&[std::process::id()], || round(plan, &store, plan.length, meter));
+    timed.usage.cpu = timed.usage.cpu.saturating_sub(spun() - spun_before);
     let (records, latency) = round?;
     let durable_writes = Some(store.durable_writes() - before);
     let found = store.records()?;
@@ -54,7 +60,10 @@ fn round(plan: &Plan, store: &Store, length: Length, meter: &Meter) -> Result<(u
     std::thread::scope(|scope| {
         let consume = || consume(plan, store, offset, start, &end);
         let consumers: Vec<_> = (0..plan.case.consumers).map(|_| scope.spawn(consume)).collect();
-        let produced = produce(plan, store, length, start, meter);
+        let produce = |index| scope.spawn(move || produce(plan, store, length, index, start, meter));
+        let producers: Vec<_> = (0..plan.case.threads).map(produce).collect();
+        let joined = producers.into_iter().map(|producer| producer.join().expect("producers answer errors"));
+        let produced: Result<u64> = joined.sum();
         let records = *produced.as_ref().unwrap_or(&0);
         end.store(offset + records, Ordering::Release);
         let mut latency = Latency::new();
@@ -67,15 +76,16 @@ fn round(plan: &Plan, store: &Store, length: Length, meter: &Meter) -> Result<(u
     })
 }
 
-/// Appends records that say when they were due.
-fn produce(plan: &Plan, store: &Store, length: Length, start: Instant, meter: &Meter) -> Result<u64> {
+/// Appends this thread's share of the records, which say when they were due.
+fn produce(plan: &Plan, store: &Store, length: Length, index: u32, start: Instant, meter: &Meter) -> Result<u64> {
+    let threads = plan.case.threads;
     let mut value = vec![0x5a; plan.record_size];
-    let mut pace = Pace::new(plan.rate(), 1, 0, 1);
+    let mut pace = Pace::new(plan.rate(), 1, index, threads);
     let (mut count, mut last) = (0, None);
     loop {
         let due = pace.next().expect("this workload has a rate");
         match length {
-            Length::Records(records) if count == records => break,
+            Length::Records(records) if count == share(records, index, threads) => break,
             Length::Seconds(seconds) if due.duration_since(start).as_secs_f64() >= seconds => break,
             _ => {}
         }

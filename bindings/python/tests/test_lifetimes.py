@@ -84,7 +84,7 @@ def test_a_batch_is_released_by_its_block(db):
 ORDERS = list(itertools.permutations(["db", "topic", "consumer", "batch", "record", "view", "ticket", "reader"]))
 
 
-@pytest.mark.parametrize("order", ORDERS[:: len(ORDERS) // 40])
+@pytest.mark.parametrize("order", ORDERS[:: len(ORDERS) // 20])
 def test_objects_go_in_any_order(path, order):
     db = thalweg.open(path, memory_budget=64 << 20, shards=1)
     batch = a_batch(db)

@@ -150,5 +150,5 @@ class Store(RuleBasedStateMachine):
         assert dict(self.topic.key_values()) == self.values
 
 
-Store.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None, print_blob=True)
+Store.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None, print_blob=True)
 test_the_store_does_what_the_model_does = Store.TestCase

@@ -91,8 +91,9 @@ static void consumer_destroy(PyObject *object) {
 
 /* A call beside another one is refused, and not taken for one that finds nothing. */
 static bool busy(consumer *self) {
-    if (self->busy) raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this consumer");
-    return self->busy;
+    if (!self->busy) return false;
+    raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this consumer");
+    return true;
 }
 
 /* A call on `self` that waits for the device. */

@@ -31,8 +31,9 @@ static void reader_destroy(PyObject *object) {
 }
 
 static bool busy(reader *self) {
-    if (self->busy) raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this reader");
-    return self->busy;
+    if (!self->busy) return false;
+    raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this reader");
+    return true;
 }
 
 /* Waits at most a slice. As a status, with TIMED_OUT where nothing came. */

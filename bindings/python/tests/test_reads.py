@@ -1,5 +1,6 @@
 """Reads: consumers, readers, batches, records."""
 
+import sys
 import threading
 import time
 from datetime import datetime, timezone
@@ -144,6 +145,31 @@ def test_two_threads_do_not_poll_one_consumer(db, topic):
             call()
     consumer.wakeup()
     thread.join(30)
+
+
+def test_a_refused_poll_is_an_error_whatever_others_do_meanwhile(db, topic):
+    """The refusal was made up of two looks, between which the other thread could leave: a result and an error at once."""
+    consumer, reader, wrong = db.consumer(None, ["t"]), topic.reader(), []
+
+    def poll() -> None:
+        for _ in range(300):
+            for call in (consumer.poll, reader.poll):
+                try:
+                    call(0.0005)
+                except thalweg.WouldBlock:
+                    pass
+                except BaseException as error:
+                    wrong.append(repr(error))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=poll) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    sys.setswitchinterval(interval)
+    assert wrong == []
 
 
 def test_starts(db, topic):

@@ -161,12 +161,22 @@ def test_a_refused_poll_is_an_error_whatever_others_do_meanwhile(db, topic):
                 except BaseException as error:
                     wrong.append(repr(error))
 
+    def spin() -> None:
+        while not stopped.is_set():
+            pass
+
+    stopped = threading.Event()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     threads = [threading.Thread(target=poll) for _ in range(4)]
-    for thread in threads:
+    # Whoever is in the middle of something is interrupted by these.
+    spinners = [threading.Thread(target=spin) for _ in range(2)]
+    for thread in threads + spinners:
         thread.start()
     for thread in threads:
+        thread.join(60)
+    stopped.set()
+    for thread in spinners:
         thread.join(60)
     sys.setswitchinterval(interval)
     assert wrong == []

@@ -28,7 +28,8 @@ def built_engine(prefix: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     script = ENGINE / "ffi" / "install.sh"
     profile = os.environ.get("THALWEG_PROFILE", "release")
     subprocess.run(
-        ["bash", str(script)], check=True,
+        ["bash", str(script)],
+        check=True,
         env=os.environ | {"PREFIX": str(prefix), "PROFILE": profile, "DESTDIR": "", "LIBDIR": "", "INCLUDEDIR": ""},
     )
     return prefix / "lib" / "libthalweg.a", prefix / "include"

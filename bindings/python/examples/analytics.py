@@ -34,7 +34,8 @@ with tempfile.TemporaryDirectory() as directory, thalweg.open(directory) as db:
     records = pyarrow.RecordBatchReader.from_stream(db.consumer(None, ["orders"]))
     countries = duckdb.execute(
         """
-        SELECT regexp_extract(decode(value), '([^,]+)$', 1) AS country, count(*) AS lines, count(DISTINCT key) AS customers
+        SELECT regexp_extract(decode(value), '([^,]+)$', 1) AS country, count(*) AS lines,
+               count(DISTINCT key) AS customers
         FROM records GROUP BY country ORDER BY lines DESC LIMIT 5
         """
     ).fetchall()

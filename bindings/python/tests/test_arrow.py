@@ -12,12 +12,16 @@ duckdb = pytest.importorskip("duckdb")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
-ROWS = [(None if i % 7 == 0 else b"key %d" % i, None if i % 11 == 0 else b"v" * (i % 40) + b"%d" % i) for i in range(500)]
+ROWS = [
+    (None if i % 7 == 0 else b"key %d" % i, None if i % 11 == 0 else b"v" * (i % 40) + b"%d" % i) for i in range(500)
+]
 
 
 @pytest.fixture
 def filled(db) -> thalweg.Engine:
-    db.create_topic("orders of a long name".replace(" ", "-"), durability=thalweg.Durability.LOSE_ON_KILL).append_batch(ROWS)
+    db.create_topic("orders of a long name".replace(" ", "-"), durability=thalweg.Durability.LOSE_ON_KILL).append_batch(
+        ROWS
+    )
     return db
 
 
@@ -103,8 +107,10 @@ def test_pandas(consumer):
 
 
 def test_duckdb(consumer):
-    orders = pa.RecordBatchReader.from_stream(consumer)
-    found = duckdb.sql("SELECT count(*), count(value), sum(octet_length(value)), max(record_offset) FROM orders").fetchall()
+    orders = pa.RecordBatchReader.from_stream(consumer)  # noqa: F841
+    found = duckdb.sql(
+        "SELECT count(*), count(value), sum(octet_length(value)), max(record_offset) FROM orders"
+    ).fetchall()
     values = [value for _, value in ROWS if value is not None]
     assert found == [(500, len(values), sum(map(len, values)), 499)]
     consumer.seek_all("earliest")

@@ -36,7 +36,13 @@ NOT_WRAPPED = {
     "copies are the default": ["read_copy", "batch_copy"],
     "a ticket that is waited for": ["topic_append", "append_batch", "append_split"],
     "key_values_write": ["key_values_put", "key_values_delete"],
-    "read by the extension itself": ["batch_get_view", "batch_header", "queue_under_way", "options_init", "version_number"],
+    "read by the extension itself": [
+        "batch_get_view",
+        "batch_header",
+        "queue_under_way",
+        "options_init",
+        "version_number",
+    ],
     "a descriptor of its own": ["consumer_wakeup"],
 }
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("hypothesis")
-from hypothesis import settings, strategies as st  # noqa: E402
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule  # noqa: E402
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import thalweg  # noqa: E402
+import thalweg
 
 small = st.binary(max_size=40)
 keys = st.none() | st.sampled_from([b"", b"a", b"b", b"c"])

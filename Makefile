@@ -47,3 +47,4 @@ install:
 
 clean:
 	cargo clean
+	rm -rf bindings/python/build bindings/python/*.egg-info

@@ -8,14 +8,14 @@ SECONDS ?= 600
 # Lanes of `make test`; all of them unless named: make test LANES="unit cli".
 LANES ?=
 
-# What `make bench` measures, and how long: make bench ARGS="bulk durable --rounds 30".
+# What `make bench` and `make compare` measure, and how long: make bench ARGS="bulk durable --rounds 30".
 ARGS ?=
 
 # Where `make install` puts the library for C and C++; DESTDIR goes before it.
 PREFIX ?= /usr/local
 PROFILE ?= release
 
-.PHONY: demo test soak bench header abi install clean
+.PHONY: demo test soak bench compare header abi install clean
 
 demo:
 	cargo build --quiet --release -p thalweg-tests --bin thalweg-demo
@@ -32,6 +32,13 @@ soak:
 bench:
 	@cargo bench --quiet -p thalweg-bench --bench targets -- $(ARGS)
 
+# The engine beside every peer that can be built or found here, and a page of it; docs/BENCHMARKS.md names them. RocksDB is
+# built from its sources, which takes a while the first time.
+compare:
+	@cargo build --release -p thalweg-bench --features all-peers
+	@dir="$${CARGO_TARGET_DIR:-target}" && "$$dir/release/thalweg-bench" compare --json "$$dir/compare.json" $(ARGS) \
+		&& "$$dir/release/thalweg-bench" report "$$dir/compare.json" --html "$$dir/compare.html" --ratios
+
 # include/thalweg.h out of the sources of ffi/, which a test compares.
 header:
 	@THALWEG_WRITE_HEADER=1 cargo test --quiet --profile test-opt -p thalweg-tests --test header
@@ -41,7 +48,7 @@ abi: header
 	@THALWEG_WRITE_ABI=1 cargo test --quiet --profile test-opt -p thalweg-tests --test abi
 	@THALWEG_WRITE_ABI=1 tests/c/run abi
 
-# Headers, libthalweg.so, libthalweg.a, the pkg-config file and the CMake package.
+# Headers, libthalweg.so, libthalweg.a, the pkg-config file, the CMake package, and documents and examples for them.
 install:
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PROFILE="$(PROFILE)" ffi/install.sh
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the library and puts it in place: headers, shared and static library, pkg-config file, CMake package.
+# Builds the library and puts it in place: headers, shared and static library, pkg-config file, CMake package, documents
+# and examples.
 # `make install PREFIX=/usr/local DESTDIR=` calls it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +12,7 @@ if [[ $prefix != /* ]]; then
 fi
 libdir=${LIBDIR:-$prefix/lib}
 includedir=${INCLUDEDIR:-$prefix/include}
+docdir=${DOCDIR:-$prefix/share/doc/thalweg}
 profile=${PROFILE:-release}
 destination=${DESTDIR:-}
 target=${CARGO_TARGET_DIR:-target}/$profile
@@ -53,3 +55,11 @@ ln -sf "$soname" "$destination$libdir/libthalweg.so"
 install -m 644 "$scratch/libthalweg.a" "$destination$libdir/"
 install -m 644 "$scratch/thalweg.pc" "$destination$libdir/pkgconfig/"
 install -m 644 "$scratch"/thalweg-config*.cmake "$destination$libdir/cmake/thalweg/"
+
+install -d "$destination$docdir/examples/c" "$destination$docdir/examples/cpp"
+install -m 644 docs/ABI.md docs/GLOSSARY.md docs/METRICS.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$destination$docdir/"
+# There they lie beside each other.
+sed -i -e 's|(\.\./examples)|(examples)|' "$destination$docdir/ABI.md"
+install -m 644 examples/Makefile examples/CMakeLists.txt "$destination$docdir/examples/"
+install -m 644 examples/c/*.c "$destination$docdir/examples/c/"
+install -m 644 examples/cpp/*.cpp "$destination$docdir/examples/cpp/"

@@ -1,6 +1,8 @@
 /*
  * Thalweg: an embedded stream storage engine. Topics of partitioned, append-only, durable logs, with consumers, inside
- * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more.
+ * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more,
+ * docs/GLOSSARY.md what the words mean, docs/METRICS.md what is counted; share/doc/thalweg has them where the library is
+ * installed, and examples.
  *
  * Made by cbindgen from the sources of the library: do not edit. `make header` makes it anew.
  *
@@ -14,7 +16,7 @@
  * library, and nothing by thread. Prepare it once with thalweg_error_init; a call that succeeds leaves it as it is.
  *
  *     thalweg_error error;
- *     thalweg_error_init(&error);
+ *     thalweg_error_init(&error, sizeof error);
  *     if (thalweg_engine_open("store", NULL, &engine, &error) != THALWEG_OK)
  *         fprintf(stderr, "%s\n", error.message);
  *
@@ -33,9 +35,10 @@
  * Blocking.  A call that "does not block" never waits for the device, for memory or for records; it may wait for a moment
  * for another thread that is in the same few instructions. A time-out is in ms: negative is without end.
  *
- * Structs.  One that begins with its own size may grow at its end. Options: make them ready with their init call, or all
- * zero and size = sizeof; zero means the default. What a later version has added must be zero for an earlier library, else
- * the answer is UNSUPPORTED. Structs without a size, and entries of arrays, never change.
+ * Structs.  One that begins with its own size may grow at its end. Make each ready with its init call, or all zero and
+ * size = sizeof. In options zero means the default; what a later version has added must be zero for an earlier library,
+ * else the answer is UNSUPPORTED. Structs without a size, and entries of arrays, never change and have no init call: all
+ * zeros is one that is ready, and those that are only filled need nothing.
  *
  * Lists.  A call that fills an array writes as many entries as capacity allows, and always tells how many there are; with
  * capacity 0 the array may be NULL.

@@ -1,6 +1,8 @@
 /*
  * Thalweg: an embedded stream storage engine. Topics of partitioned, append-only, durable logs, with consumers, inside
- * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more.
+ * your program. This is its C interface; thalweg.hpp beside it wraps it for C++17. docs/ABI.md says more,
+ * docs/GLOSSARY.md what the words mean, docs/METRICS.md what is counted; share/doc/thalweg has them where the library is
+ * installed, and examples.
  *
  * Made by cbindgen from the sources of the library: do not edit. `make header` makes it anew.
  *
@@ -14,7 +16,7 @@
  * library, and nothing by thread. Prepare it once with thalweg_error_init; a call that succeeds leaves it as it is.
  *
  *     thalweg_error error;
- *     thalweg_error_init(&error);
+ *     thalweg_error_init(&error, sizeof error);
  *     if (thalweg_engine_open("store", NULL, &engine, &error) != THALWEG_OK)
  *         fprintf(stderr, "%s\n", error.message);
  *
@@ -33,9 +35,10 @@
  * Blocking.  A call that "does not block" never waits for the device, for memory or for records; it may wait for a moment
  * for another thread that is in the same few instructions. A time-out is in ms: negative is without end.
  *
- * Structs.  One that begins with its own size may grow at its end. Options: make them ready with their init call, or all
- * zero and size = sizeof; zero means the default. What a later version has added must be zero for an earlier library, else
- * the answer is UNSUPPORTED. Structs without a size, and entries of arrays, never change.
+ * Structs.  One that begins with its own size may grow at its end. Make each ready with its init call, or all zero and
+ * size = sizeof. In options zero means the default; what a later version has added must be zero for an earlier library,
+ * else the answer is UNSUPPORTED. Structs without a size, and entries of arrays, never change and have no init call: all
+ * zeros is one that is ready, and those that are only filled need nothing.
  *
  * Lists.  A call that fills an array writes as many entries as capacity allows, and always tells how many there are; with
  * capacity 0 the array may be NULL.
@@ -111,7 +114,8 @@
 #define THALWEG_IO 10
 
 /**
- * No space is left on the device, or the quota is used up.
+ * No space is left on the device, or the quota is used up. THALWEG_EVENT_SPACE_AVAILABLE tells when another try may
+ * succeed.
  */
 #define THALWEG_NO_SPACE 11
 
@@ -452,7 +456,8 @@
 #define THALWEG_EVENT_PARTITION_FAILED 6
 
 /**
- * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until there is some.
+ * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until
+ * THALWEG_EVENT_SPACE_AVAILABLE.
  */
 #define THALWEG_EVENT_NO_SPACE 7
 
@@ -470,6 +475,11 @@
  * Event: one of two copies of what the store consists of is damaged; the other one is used, and nothing is lost.
  */
 #define THALWEG_EVENT_DAMAGED_COPY 10
+
+/**
+ * Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition.
+ */
+#define THALWEG_EVENT_SPACE_AVAILABLE 11
 
 /**
  * Frame kind: one that this version has no number for.
@@ -633,7 +643,7 @@ typedef struct thalweg_engine_options {
 } thalweg_engine_options;
 
 /**
- * How an engine works. Set size, or all to zero and size, before the call.
+ * How an engine works. Make it ready with thalweg_info_init before the call.
  */
 typedef struct thalweg_info {
   /**
@@ -827,7 +837,29 @@ typedef struct thalweg_partition_info {
 } thalweg_partition_info;
 
 /**
- * What was left of damaged positions or key-values. Set size, or all to zero and size, before the call.
+ * What became of one record of thalweg_topic_append_split.
+ */
+typedef struct thalweg_record_result {
+  /**
+   * Its offset, if status is OK; else 0.
+   */
+  uint64_t offset;
+  /**
+   * The partition's index.
+   */
+  uint32_t partition;
+  /**
+   * THALWEG_OK: it is acknowledged. Else why it is not.
+   */
+  thalweg_status status;
+  /**
+   * What thalweg_topic_failure knows it by, if it has failed; else 0.
+   */
+  uint64_t failure;
+} thalweg_record_result;
+
+/**
+ * What was left of damaged positions or key-values. Make it ready with thalweg_repaired_init before the call.
  */
 typedef struct thalweg_repaired {
   /**
@@ -961,24 +993,6 @@ typedef struct thalweg_appended {
    */
   uint32_t count;
 } thalweg_appended;
-
-/**
- * What became of one record of thalweg_topic_append_split.
- */
-typedef struct thalweg_record_result {
-  /**
-   * Its offset, if status is OK; else 0.
-   */
-  uint64_t offset;
-  /**
-   * The partition's index.
-   */
-  uint32_t partition;
-  /**
-   * THALWEG_OK: it is acknowledged. Else why it is not.
-   */
-  thalweg_status status;
-} thalweg_record_result;
 
 /**
  * One append that is over.
@@ -1240,7 +1254,7 @@ typedef struct thalweg_key_value_write {
 } thalweg_key_value_write;
 
 /**
- * What an engine counts of itself. Set size, or all to zero and size, before the call. Counters are since it was opened
+ * What an engine counts of itself. Make it ready with thalweg_metrics_init before the call. Counters are since it was opened
  * and only grow; sizes are bytes. What concerns shards, topics, partitions and consumers is in
  * thalweg_engine_metrics_json.
  */
@@ -1357,7 +1371,7 @@ typedef struct thalweg_metrics {
 } thalweg_metrics;
 
 /**
- * Something that happened in an engine. Set size, or all to zero and size, before the call. What does not belong to the
+ * Something that happened in an engine. Make it ready with thalweg_event_init before the call. What does not belong to the
  * kind is 0 or empty.
  */
 typedef struct thalweg_event {
@@ -1408,7 +1422,7 @@ typedef struct thalweg_event {
 } thalweg_event;
 
 /**
- * What verification found. Set size, or all to zero and size, before the call.
+ * What verification found. Make it ready with thalweg_verify_report_init before the call.
  */
 typedef struct thalweg_verify_report {
   /**
@@ -1608,6 +1622,13 @@ thalweg_status thalweg_engine_close(struct thalweg_engine *engine,
                                     struct thalweg_error *error);
 
 /**
+ * Makes information ready to be filled. size is sizeof(thalweg_info). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_info_init(struct thalweg_info *info, size_t size);
+
+/**
  * How an engine works: info gets it.
  *
  * Blocks: asks the file system for its free space. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED. Since 0.1.
@@ -1725,6 +1746,21 @@ thalweg_status thalweg_topic_list_partitions(struct thalweg_topic *topic,
                                              struct thalweg_error *error);
 
 /**
+ * Why a part of thalweg_topic_append_split failed: what a call that fails tells in its error. The last 1,024 failures of
+ * a handle are kept.
+ *
+ * result: as it was told by a split of this handle. why: made ready with thalweg_error_init; gets the status, the operating
+ * system's error number, the offsets that are damaged, and a sentence.
+ *
+ * Does not block. Any thread. Errors: NOT_FOUND if the part has not failed, or the failure is not kept any more;
+ * INVALID_ARGUMENT, also for a why that is not ready; CLOSED, FORKED. Since 0.1.
+ */
+thalweg_status thalweg_topic_failure(struct thalweg_topic *topic,
+                                     const struct thalweg_record_result *result,
+                                     struct thalweg_error *why,
+                                     struct thalweg_error *error);
+
+/**
  * The damaged offsets that recovery found in a partition. ranges gets as many as capacity allows, count how many there
  * are.
  *
@@ -1798,6 +1834,13 @@ thalweg_status thalweg_topic_truncate_after(struct thalweg_topic *topic,
                                             uint32_t partition,
                                             uint64_t offset,
                                             struct thalweg_error *error);
+
+/**
+ * Makes the struct ready to be filled. size is sizeof(thalweg_repaired). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_repaired_init(struct thalweg_repaired *repaired, size_t size);
 
 /**
  * Where damage on the device keeps the positions of all consumers from being read (CORRUPT): goes on with those that can
@@ -1938,7 +1981,8 @@ thalweg_status thalweg_topic_append_parts(struct thalweg_topic *topic,
  * Divides records by the partitions of their keys, and appends each part as one batch; those without a key go together to
  * the next partition by turns. Returns when all are durable, or have failed.
  *
- * results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status.
+ * results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status;
+ * thalweg_topic_failure tells more.
  *
  * Blocks: waits for the device, without a time-out. Any thread. Errors: of the call as a whole, before anything was
  * appended: INVALID_ARGUMENT, TOO_LARGE, CLOSED, FORKED; of each part: as thalweg_topic_append. Since 0.1.
@@ -2318,8 +2362,7 @@ thalweg_status thalweg_consumer_seek_all(struct thalweg_consumer *consumer,
  *
  * batch: gets the handle, which is yours to release with thalweg_batch_release. view: gets what is in it.
  *
- * Does not block, except to find the time of THALWEG_OUT_OF_RANGE_TIME on the device, when a position has got out of range.
- * One thread at a time. Errors: WOULD_BLOCK if there is nothing now, or another thread is in a call of it:
+ * Does not block. One thread at a time. Errors: WOULD_BLOCK if there is nothing now, or another thread is in a call of it:
  * thalweg_consumer_eventfd tells when to ask again; NO_MEMORY if batches that are held use up the readers' part of the
  * memory: release some. Others concern one partition or topic, which the error names, and the next call goes on with the
  * others: CORRUPT where acknowledged records are damaged: a seek to the end of the range that the error names reads on;
@@ -2555,6 +2598,13 @@ thalweg_status thalweg_key_values_list(struct thalweg_key_values *key_values,
                                        struct thalweg_error *error);
 
 /**
+ * Makes metrics ready to be filled. size is sizeof(thalweg_metrics). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_metrics_init(struct thalweg_metrics *metrics, size_t size);
+
+/**
  * What an engine counts of itself, as it is now. into: gets it. Appends and reads do not wait for it.
  *
  * Blocks: the first call reads the named positions from the device. Any thread. Errors: INVALID_ARGUMENT, CLOSED, FORKED.
@@ -2565,7 +2615,7 @@ thalweg_status thalweg_engine_metrics(struct thalweg_engine *engine,
                                       struct thalweg_error *error);
 
 /**
- * All that an engine counts of itself, as one line of JSON. Written to buffer, cut to capacity, with a zero byte at its
+ * All that an engine counts of itself, as one line of JSON: docs/METRICS.md has the names. Written to buffer, cut to capacity, with a zero byte at its
  * end; size gets how long all of it is, without that byte. With NULL and capacity 0 only size is told; the next call may
  * need more.
  *
@@ -2587,6 +2637,13 @@ thalweg_status thalweg_engine_metrics_prometheus(struct thalweg_engine *engine,
                                                  size_t capacity,
                                                  size_t *size,
                                                  struct thalweg_error *error);
+
+/**
+ * Makes an event ready to be filled. size is sizeof(thalweg_event). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_event_init(struct thalweg_event *event, size_t size);
 
 /**
  * Opens the events of an engine: what happened since its open began, until somebody takes it or it gives way to newer
@@ -2632,6 +2689,13 @@ thalweg_status thalweg_events_dropped(struct thalweg_events *events, uint64_t *c
 thalweg_status thalweg_events_eventfd(struct thalweg_events *events,
                                       int32_t *fd,
                                       struct thalweg_error *error);
+
+/**
+ * Makes a report ready to be filled. size is sizeof(thalweg_verify_report). NULL is allowed.
+ *
+ * Does not block. Any thread. Since 0.1.
+ */
+void thalweg_verify_report_init(struct thalweg_verify_report *report, size_t size);
 
 /**
  * Reads everything that is on the device, and checks every checksum and every offset. report: gets the sums. Appends and

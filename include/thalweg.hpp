@@ -7,7 +7,11 @@
 //   thalweg::timed_out: it may still become durable, and a second try may append the same again.
 // - Bytes are std::string_view, which may hold zeros. Those that come from a batch are readable as long as it lives:
 //   give it a name. In for (auto record : *topic.read(0, 0)) it is gone before the first record is looked at.
-// - No timeout (std::nullopt) is to wait without end; one that is over, or negative, is not to wait.
+// - Bytes that go in are anything that std::string_view can be made of, and names anything that std::string can, literals
+//   and std::filesystem::path among them. A name with a zero byte is THALWEG_INVALID_ARGUMENT.
+// - Options are set one after the other: engine_options().with_shards(2).with_memory_budget(64 << 20).
+// - A timeout is any std::chrono::duration, rounded up to ms. None (std::nullopt) is to wait without end; one that is
+//   over, or negative, is not to wait.
 //
 // Threads and blocking are as thalweg.h says of the calls with the same names.
 #ifndef THALWEG_HPP
@@ -31,7 +35,42 @@
 namespace thalweg {
 
 using milliseconds = std::chrono::milliseconds;
-using timeout = std::optional<milliseconds>;
+// Times of records are in ms since 1970, or points of this clock.
+template <typename Duration> using time_point = std::chrono::time_point<std::chrono::system_clock, Duration>;
+
+namespace detail {
+
+template <typename Duration> std::int64_t ms_since_1970(time_point<Duration> at) {
+    return std::chrono::floor<milliseconds>(at).time_since_epoch().count();
+}
+
+} // namespace detail
+
+// How long a call may wait.
+class timeout {
+public:
+    // Without end.
+    constexpr timeout(std::nullopt_t) noexcept {}
+    template <typename Rep, typename Period>
+    constexpr timeout(std::chrono::duration<Rep, Period> limit)
+        // More than the clock of C can count is without end.
+        : ms_(std::chrono::duration<double>(limit) < std::chrono::duration<double>(longest)
+                  ? not_negative(std::chrono::ceil<milliseconds>(limit).count())
+                  : -1) {}
+
+    // For C, where a negative time is without end. What is left until a moment that has passed is no time.
+    constexpr std::int64_t ms() const noexcept { return ms_; }
+    constexpr bool waits() const noexcept { return ms_ != 0; }
+    constexpr bool ends() const noexcept { return ms_ >= 0; }
+
+private:
+    // A thousand years.
+    static constexpr std::chrono::hours longest{24 * 365 * 1000};
+    template <typename Count> static constexpr std::int64_t not_negative(Count count) noexcept {
+        return count > 0 ? static_cast<std::int64_t>(count) : 0;
+    }
+    std::int64_t ms_ = -1;
+};
 
 // What a call threw.
 class error : public std::runtime_error {
@@ -95,7 +134,8 @@ private:
 struct bytes : thalweg_bytes {
     // An empty view may have no memory, and is still not absent.
     bytes(std::string_view view) noexcept : thalweg_bytes{view.data() == nullptr ? "" : view.data(), view.size()} {}
-    bytes(const char *text) noexcept : bytes(std::string_view(text)) {}
+    template <typename Text, typename = std::enable_if_t<std::is_convertible_v<const Text &, std::string_view>>>
+    bytes(const Text &text) noexcept : bytes(std::string_view(text)) {}
     // None, which is not the same as empty ones.
     bytes(std::nullopt_t) noexcept : thalweg_bytes{nullptr, 0} {}
 };
@@ -127,7 +167,7 @@ struct failure {
     // As check, for a call that waits for something to come. With some time to wait, WOULD_BLOCK is no want of it, but
     // another thread in a call of the same handle.
     bool check_wait(thalweg_status status, const timeout &limit) const {
-        if (limit && limit->count() <= 0) return check(status, THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK);
+        if (!limit.waits()) return check(status, THALWEG_TIMED_OUT, THALWEG_WOULD_BLOCK);
         return check(status, THALWEG_TIMED_OUT);
     }
 };
@@ -160,11 +200,22 @@ inline std::string_view view(const thalweg_bytes &bytes) noexcept {
     return {static_cast<const char *>(bytes.data), bytes.size};
 }
 
-// For C, where a negative time is without end. What is left until a moment that has passed is no time.
-inline std::int64_t ms(const timeout &limit) noexcept {
-    if (!limit) return -1;
-    return limit->count() > 0 ? static_cast<std::int64_t>(limit->count()) : 0;
-}
+// A name for C, which ends with a zero byte and has none inside.
+class name {
+public:
+    template <typename Text, typename = std::enable_if_t<std::is_constructible_v<std::string, const Text &>>>
+    name(const Text &text) : text_(text) {
+        if (text_.find('\0') == std::string::npos) return;
+        failure failure;
+        failure.raw.status = THALWEG_INVALID_ARGUMENT;
+        std::string_view("a name has a zero byte inside").copy(failure.raw.message, sizeof failure.raw.message - 1);
+        throw error(failure.raw);
+    }
+    const char *c_str() const noexcept { return text_.c_str(); }
+
+private:
+    std::string text_;
+};
 
 template <typename Item, typename Call> std::vector<Item> list(Call call) {
     std::vector<Item> items;
@@ -213,8 +264,12 @@ struct start {
     static start latest() noexcept { return {THALWEG_START_LATEST, 0}; }
     static start offset(std::uint64_t offset) noexcept { return {THALWEG_START_OFFSET, offset}; }
     static start time(std::int64_t ms) noexcept { return {THALWEG_START_TIME, static_cast<std::uint64_t>(ms)}; }
+    template <typename Duration> static start time(time_point<Duration> at) { return time(detail::ms_since_1970(at)); }
     static start append_time(std::int64_t ms) noexcept {
         return {THALWEG_START_APPEND_TIME, static_cast<std::uint64_t>(ms)};
+    }
+    template <typename Duration> static start append_time(time_point<Duration> at) {
+        return append_time(detail::ms_since_1970(at));
     }
     // Consumers only.
     static start committed() noexcept { return {THALWEG_START_COMMITTED, 0}; }
@@ -230,15 +285,25 @@ struct header : thalweg_header {
 // A record to append. Its bytes are somebody else's, and have to be there until the call returns.
 struct record : thalweg_record {
     record() noexcept : thalweg_record{} {}
-    explicit record(std::string_view content) noexcept : thalweg_record{} { value = bytes(content); }
+    template <typename Text, typename = std::enable_if_t<std::is_convertible_v<const Text &, std::string_view>>>
+    record(const Text &content) noexcept : thalweg_record{} {
+        value = bytes(content);
+    }
     record &with_key(std::string_view content) noexcept {
         key = bytes(content);
+        return *this;
+    }
+    record &with_value(std::string_view content) noexcept {
+        value = bytes(content);
         return *this;
     }
     record &with_timestamp(std::int64_t ms) noexcept {
         timestamp = ms;
         flags |= THALWEG_RECORD_TIMESTAMP;
         return *this;
+    }
+    template <typename Duration> record &with_timestamp(time_point<Duration> at) {
+        return with_timestamp(detail::ms_since_1970(at));
     }
     record &with_headers(span<header> list) noexcept {
         headers = list.data();
@@ -273,19 +338,123 @@ struct append_options : thalweg_append_options {
     }
 };
 
+// Options of an append, or none.
+class append_with {
+public:
+    append_with() noexcept = default;
+    append_with(const thalweg_append_options &options) noexcept : options_(&options) {}
+    const thalweg_append_options *get() const noexcept { return options_; }
+
+private:
+    const thalweg_append_options *options_ = nullptr;
+};
+
+// What is not set is as by default; what each means stands with the fields of thalweg_engine_options.
 struct engine_options : thalweg_engine_options {
     engine_options() noexcept { thalweg_engine_options_init(this, sizeof(thalweg_engine_options)); }
+    // THALWEG_RUNTIME_URING and its like.
+    engine_options &with_runtime(std::uint32_t which) noexcept {
+        runtime = which;
+        return *this;
+    }
+    // THALWEG_DURABLE and its like: of topics that are created without one.
+    engine_options &with_durability(std::uint32_t mode) noexcept {
+        durability = mode;
+        return *this;
+    }
+    engine_options &with_memory_budget(std::uint64_t bytes) noexcept {
+        memory_budget = bytes;
+        return *this;
+    }
+    engine_options &with_segment_size(std::uint64_t bytes) noexcept {
+        segment_size = bytes;
+        return *this;
+    }
+    engine_options &with_shards(std::uint32_t count) noexcept {
+        shards = count;
+        return *this;
+    }
+    engine_options &with_open_files(std::uint32_t most) noexcept {
+        open_files = most;
+        return *this;
+    }
+    // No time, or less: another owner is not waited for.
+    engine_options &with_lock_timeout(milliseconds limit) noexcept {
+        lock_timeout_ms = limit.count() > 0 ? static_cast<std::int64_t>(limit.count()) : -1;
+        return *this;
+    }
+    engine_options &with_no_create() noexcept { return with_flag(THALWEG_ENGINE_NO_CREATE); }
+    engine_options &with_read_only() noexcept { return with_flag(THALWEG_ENGINE_READ_ONLY); }
+    engine_options &with_pinned_cores() noexcept { return with_flag(THALWEG_ENGINE_PIN_CORES); }
+    engine_options &with_trusted_shared_directory() noexcept {
+        return with_flag(THALWEG_ENGINE_TRUST_SHARED_DIRECTORY);
+    }
+    engine_options &with_given_up_journal() noexcept { return with_flag(THALWEG_ENGINE_GIVE_UP_JOURNAL); }
+
+private:
+    engine_options &with_flag(std::uint32_t flag) noexcept {
+        flags |= flag;
+        return *this;
+    }
 };
 
 struct topic_options : thalweg_topic_options {
     topic_options() noexcept { thalweg_topic_options_init(this, sizeof(thalweg_topic_options)); }
     explicit topic_options(std::uint32_t count) noexcept : topic_options() { partitions = count; }
+    topic_options &with_partitions(std::uint32_t count) noexcept {
+        partitions = count;
+        return *this;
+    }
+    // THALWEG_DURABLE and its like.
+    topic_options &with_durability(std::uint32_t mode) noexcept {
+        durability = mode;
+        return *this;
+    }
 };
 
+// It keeps the name.
 struct consumer_options : thalweg_consumer_options {
     consumer_options() noexcept { thalweg_consumer_options_init(this, sizeof(thalweg_consumer_options)); }
-    // The name is somebody else's, and ends with a zero byte.
-    explicit consumer_options(const char *named) noexcept : consumer_options() { name = named; }
+    explicit consumer_options(detail::name named) : consumer_options() { with_name(std::move(named)); }
+    consumer_options(const consumer_options &other) : thalweg_consumer_options(other), named_(other.named_) { own(); }
+    consumer_options &operator=(const consumer_options &other) {
+        thalweg_consumer_options::operator=(other);
+        named_ = other.named_;
+        own();
+        return *this;
+    }
+    ~consumer_options() = default;
+
+    consumer_options &with_name(detail::name named) {
+        named_ = std::move(named);
+        own();
+        return *this;
+    }
+    // Where partitions begin of which the name has no position: earliest, latest or a time.
+    consumer_options &with_start(thalweg::start from) noexcept {
+        start = from.kind;
+        start_time = static_cast<std::int64_t>(from.value);
+        return *this;
+    }
+    // THALWEG_OUT_OF_RANGE_EARLIEST and its like.
+    consumer_options &with_out_of_range(std::uint32_t what) noexcept {
+        out_of_range = what;
+        return *this;
+    }
+    // THALWEG_OUT_OF_RANGE_TIME, in ms since 1970.
+    consumer_options &with_out_of_range_time(std::int64_t ms) noexcept {
+        out_of_range_time = ms;
+        return with_out_of_range(THALWEG_OUT_OF_RANGE_TIME);
+    }
+    template <typename Duration> consumer_options &with_out_of_range_time(time_point<Duration> at) {
+        return with_out_of_range_time(detail::ms_since_1970(at));
+    }
+
+private:
+    void own() noexcept {
+        if (named_) name = named_->c_str();
+    }
+    std::optional<detail::name> named_;
 };
 
 // A header of a record that was read.
@@ -477,7 +646,7 @@ public:
     std::size_t wait(thalweg_completion *into, std::size_t capacity, timeout limit = std::nullopt) {
         detail::failure failure;
         std::size_t count = 0;
-        failure.check(thalweg_completion_queue_wait(raw_, into, capacity, detail::ms(limit), &count, failure),
+        failure.check(thalweg_completion_queue_wait(raw_, into, capacity, limit.ms(), &count, failure),
                       THALWEG_TIMED_OUT);
         return count;
     }
@@ -513,7 +682,7 @@ public:
         detail::failure failure;
         thalweg_batch *raw = nullptr;
         thalweg_batch_view view;
-        if (!failure.check_wait(thalweg_reader_next(raw_, max_bytes, detail::ms(limit), &raw, &view, failure), limit))
+        if (!failure.check_wait(thalweg_reader_next(raw_, max_bytes, limit.ms(), &raw, &view, failure), limit))
             return std::nullopt;
         return batch(raw, view);
     }
@@ -535,37 +704,46 @@ public:
     explicit topic(thalweg_topic *raw) noexcept : handle(raw) {}
 
     // Appends one record, or several as one batch, and returns when they are as durable as the topic or the options ask
-    // for. Waits without end.
+    // for. Waits without end. A text is a record with this value: append("a"), or append({"a", "b"}) as one batch.
     thalweg_appended append(const record &what, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                            const append_options *options = nullptr) {
+                            append_with options = {}) {
         return *append_within(std::nullopt, what, partition, options);
     }
     thalweg_appended append(span<record> records, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                            const append_options *options = nullptr) {
+                            append_with options = {}) {
         return *append_within(std::nullopt, records, partition, options);
     }
     // The value is put together from parts; the record has none.
     thalweg_appended append_parts(const record &what, span<bytes> parts,
                                   std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                  const append_options *options = nullptr) {
+                                  append_with options = {}) {
         return *append_parts_within(std::nullopt, what, parts, partition, options);
     }
     // As these, for so long at most. Empty: there was no room in time, and nothing was appended. Throws timed_out if it
     // was appended, and is not acknowledged yet.
-    std::optional<thalweg_appended> append_for(milliseconds limit, const record &what,
+    std::optional<thalweg_appended> append_for(timeout limit, const record &what,
                                                std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                               const append_options *options = nullptr) {
+                                               append_with options = {}) {
         return append_within(limit, what, partition, options);
     }
-    std::optional<thalweg_appended> append_for(milliseconds limit, span<record> records,
+    std::optional<thalweg_appended> append_for(timeout limit, span<record> records,
                                                std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                               const append_options *options = nullptr) {
+                                               append_with options = {}) {
         return append_within(limit, records, partition, options);
     }
-    std::optional<thalweg_appended> append_parts_for(milliseconds limit, const record &what, span<bytes> parts,
+    std::optional<thalweg_appended> append_parts_for(timeout limit, const record &what, span<bytes> parts,
                                                      std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                                     const append_options *options = nullptr) {
+                                                     append_with options = {}) {
         return append_parts_within(limit, what, parts, partition, options);
+    }
+    // Why a part of append_split failed; empty if it has not, or the failure is not kept any more.
+    std::optional<error> failure(const thalweg_record_result &result) const {
+        detail::failure failure;
+        thalweg_error why;
+        thalweg_error_init(&why, sizeof why);
+        const thalweg_status status = thalweg_topic_failure(raw_, &result, &why, failure);
+        if (!failure.check(status, THALWEG_NOT_FOUND)) return std::nullopt;
+        return error(why);
     }
     // Divides records by the partitions of their keys, each part a batch. What became of each: look at its status.
     std::vector<thalweg_record_result> append_split(span<record> records) {
@@ -578,26 +756,26 @@ public:
     // not block.
     std::optional<thalweg_appended> submit(const record &what, completion_queue &queue, std::uint64_t token,
                                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                           const append_options *options = nullptr) {
+                                           append_with options = {}) {
         return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_submit(raw_, partition, &what, options, queue.get(), token, place, error);
+            return thalweg_topic_submit(raw_, partition, &what, options.get(), queue.get(), token, place, error);
         });
     }
     std::optional<thalweg_appended> submit(span<record> records, completion_queue &queue, std::uint64_t token,
                                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                           const append_options *options = nullptr) {
+                                           append_with options = {}) {
         return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_submit_batch(raw_, partition, records.data(), records.size(), options, queue.get(),
-                                              token, place, error);
+            return thalweg_topic_submit_batch(raw_, partition, records.data(), records.size(), options.get(),
+                                              queue.get(), token, place, error);
         });
     }
     std::optional<thalweg_appended> submit_parts(const record &what, span<bytes> parts, completion_queue &queue,
                                                  std::uint64_t token,
                                                  std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
-                                                 const append_options *options = nullptr) {
+                                                 append_with options = {}) {
         return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_submit_parts(raw_, partition, &what, parts.data(), parts.size(), options, queue.get(),
-                                              token, place, error);
+            return thalweg_topic_submit_parts(raw_, partition, &what, parts.data(), parts.size(), options.get(),
+                                              queue.get(), token, place, error);
         });
     }
     // Empty: nothing came in time.
@@ -607,7 +785,7 @@ public:
         thalweg_batch *raw = nullptr;
         thalweg_batch_view view;
         if (!failure.check_wait(
-                thalweg_topic_read(raw_, partition, offset, max_bytes, detail::ms(limit), &raw, &view, failure), limit))
+                thalweg_topic_read(raw_, partition, offset, max_bytes, limit.ms(), &raw, &view, failure), limit))
             return std::nullopt;
         return batch(raw, view);
     }
@@ -618,7 +796,7 @@ public:
         std::size_t count = 0;
         std::uint64_t next_offset = 0;
         const thalweg_status status = thalweg_topic_read_copy(
-            raw_, partition, offset, detail::ms(limit), into.data_.data(), into.data_.size(), into.entries_.data(),
+            raw_, partition, offset, limit.ms(), into.data_.data(), into.data_.size(), into.entries_.data(),
             into.entries_.size(), &count, &next_offset, failure);
         if (!failure.check_wait(status, limit)) return false;
         into.count_ = count;
@@ -692,29 +870,47 @@ private:
         return appended;
     }
     // Without a limit there is always room in time.
-    static thalweg_status harmless(const timeout &limit) noexcept { return limit ? THALWEG_WOULD_BLOCK : THALWEG_OK; }
+    static thalweg_status harmless(const timeout &limit) noexcept {
+        return limit.ends() ? THALWEG_WOULD_BLOCK : THALWEG_OK;
+    }
 
     std::optional<thalweg_appended> append_within(timeout limit, const record &what, std::uint32_t partition,
-                                                  const append_options *options) {
+                                                  append_with options) {
         return appended(harmless(limit), [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_append(raw_, partition, &what, options, detail::ms(limit), place, error);
+            return thalweg_topic_append(raw_, partition, &what, options.get(), limit.ms(), place, error);
         });
     }
     std::optional<thalweg_appended> append_within(timeout limit, span<record> records, std::uint32_t partition,
-                                                  const append_options *options) {
+                                                  append_with options) {
         return appended(harmless(limit), [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_append_batch(raw_, partition, records.data(), records.size(), options,
-                                              detail::ms(limit), place, error);
+            return thalweg_topic_append_batch(raw_, partition, records.data(), records.size(), options.get(),
+                                              limit.ms(), place, error);
         });
     }
     std::optional<thalweg_appended> append_parts_within(timeout limit, const record &what, span<bytes> parts,
-                                                        std::uint32_t partition, const append_options *options) {
+                                                        std::uint32_t partition, append_with options) {
         return appended(harmless(limit), [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_append_parts(raw_, partition, &what, parts.data(), parts.size(), options,
-                                              detail::ms(limit), place, error);
+            return thalweg_topic_append_parts(raw_, partition, &what, parts.data(), parts.size(), options.get(),
+                                              limit.ms(), place, error);
         });
     }
 };
+
+// A position to commit: the offset to go on at, one after the last record that was handled. The topic has to be open,
+// and metadata to be there, until the call returns.
+struct position : thalweg_position {
+    position(const thalweg::topic &of, std::uint32_t its_partition, std::uint64_t its_offset) noexcept
+        : thalweg_position{} {
+        topic = of.get();
+        partition = its_partition;
+        offset = its_offset;
+    }
+    position &with_metadata(std::string_view content) noexcept {
+        metadata = bytes(content);
+        return *this;
+    }
+};
+static_assert(sizeof(position) == sizeof(thalweg_position), "arrays of them are arrays of the structs of C");
 
 // Many partitions read as one. One thread at a time.
 class consumer : public detail::handle<thalweg_consumer, thalweg_consumer_close> {
@@ -755,7 +951,7 @@ public:
         detail::failure failure;
         thalweg_batch *raw = nullptr;
         thalweg_batch_view view;
-        if (!failure.check_wait(thalweg_consumer_wait(raw_, max_bytes, detail::ms(limit), &raw, &view, failure), limit))
+        if (!failure.check_wait(thalweg_consumer_wait(raw_, max_bytes, limit.ms(), &raw, &view, failure), limit))
             return std::nullopt;
         return batch(raw, view);
     }
@@ -775,7 +971,8 @@ public:
         detail::failure failure;
         failure.check(thalweg_consumer_commit(raw_, failure));
     }
-    void commit(span<thalweg_position> positions) {
+    // Counts these instead: all or none.
+    void commit(span<position> positions) {
         detail::failure failure;
         failure.check(thalweg_consumer_commit_positions(raw_, positions.data(), positions.size(), failure));
     }
@@ -792,6 +989,18 @@ public:
         return lag;
     }
 };
+
+// A change of key-values: a key gets a value, or loses it. Its bytes are somebody else's.
+struct key_value_write : thalweg_key_value_write {
+    static key_value_write put(std::string_view key, std::string_view value) noexcept { return {key, bytes(value)}; }
+    static key_value_write erase(std::string_view key) noexcept { return {key, bytes(std::nullopt)}; }
+
+private:
+    key_value_write(std::string_view its_key, const bytes &its_value) noexcept
+        : thalweg_key_value_write{bytes(its_key), its_value} {}
+};
+static_assert(sizeof(key_value_write) == sizeof(thalweg_key_value_write),
+              "arrays of them are arrays of the structs of C");
 
 // A small durable map beside a topic.
 class key_values : public detail::handle<thalweg_key_values, thalweg_key_values_close> {
@@ -812,7 +1021,7 @@ public:
         failure.check(thalweg_key_values_delete(raw_, key.data(), key.size(), failure));
     }
     // All or none.
-    void write(span<thalweg_key_value_write> writes) {
+    void write(span<key_value_write> writes) {
         detail::failure failure;
         failure.check(thalweg_key_values_write(raw_, writes.data(), writes.size(), failure));
     }
@@ -834,7 +1043,7 @@ public:
     std::optional<thalweg_event> poll() {
         detail::failure failure;
         thalweg_event event;
-        event.size = sizeof event;
+        thalweg_event_init(&event, sizeof event);
         if (!failure.check(thalweg_events_poll(raw_, &event, failure), THALWEG_WOULD_BLOCK)) return std::nullopt;
         return event;
     }
@@ -855,7 +1064,7 @@ public:
 // A store, opened.
 class engine : public detail::handle<thalweg_engine, thalweg_engine_close> {
 public:
-    explicit engine(const std::string &path, const thalweg_engine_options &options = engine_options()) {
+    explicit engine(const detail::name &path, const thalweg_engine_options &options = engine_options()) {
         detail::failure failure;
         failure.check(thalweg_engine_open(path.c_str(), &options, &raw_, failure));
     }
@@ -865,19 +1074,33 @@ public:
         detail::failure failure;
         failure.check(thalweg_engine_close(release(), failure));
     }
-    topic create_topic(const std::string &name, const thalweg_topic_options &options = topic_options()) {
+    topic create_topic(const detail::name &name, const thalweg_topic_options &options = topic_options()) {
         detail::failure failure;
         thalweg_topic *raw = nullptr;
         failure.check(thalweg_topic_create(raw_, name.c_str(), &options, &raw, failure));
         return topic(raw);
     }
-    thalweg::topic open_topic(const std::string &name) const {
+    thalweg::topic open_topic(const detail::name &name) const {
         detail::failure failure;
         thalweg_topic *raw = nullptr;
         failure.check(thalweg_topic_open(raw_, name.c_str(), &raw, failure));
         return topic(raw);
     }
-    void delete_topic(const std::string &name) {
+    // The topic of this name; if there is none it is made, as the options say.
+    thalweg::topic open_or_create_topic(const detail::name &name,
+                                        const thalweg_topic_options &options = topic_options()) {
+        for (;;) {
+            detail::failure failure;
+            thalweg_topic *raw = nullptr;
+            if (failure.check(thalweg_topic_open(raw_, name.c_str(), &raw, failure), THALWEG_NOT_FOUND))
+                return topic(raw);
+            // Another thread may be faster.
+            if (failure.check(thalweg_topic_create(raw_, name.c_str(), &options, &raw, failure),
+                              THALWEG_ALREADY_EXISTS))
+                return topic(raw);
+        }
+    }
+    void delete_topic(const detail::name &name) {
         detail::failure failure;
         failure.check(thalweg_topic_delete(raw_, name.c_str(), failure));
     }
@@ -893,6 +1116,7 @@ public:
         failure.check(thalweg_consumer_open(raw_, &options, &raw, failure));
         return thalweg::consumer(raw);
     }
+    thalweg::consumer consumer(const detail::name &named) { return consumer(consumer_options(named)); }
     thalweg::key_values key_values(const topic &of) {
         detail::failure failure;
         thalweg_key_values *raw = nullptr;
@@ -908,14 +1132,14 @@ public:
     thalweg_info info() const {
         detail::failure failure;
         thalweg_info info;
-        info.size = sizeof info;
+        thalweg_info_init(&info, sizeof info);
         failure.check(thalweg_engine_info(raw_, &info, failure));
         return info;
     }
     thalweg_metrics metrics() const {
         detail::failure failure;
         thalweg_metrics metrics;
-        metrics.size = sizeof metrics;
+        thalweg_metrics_init(&metrics, sizeof metrics);
         failure.check(thalweg_engine_metrics(raw_, &metrics, failure));
         return metrics;
     }
@@ -934,15 +1158,12 @@ public:
         });
     }
     // The committed positions of all consumers, or of one; each tells its lag.
-    std::vector<thalweg_named_position> positions(const std::optional<std::string> &consumer = std::nullopt) const {
-        const char *name = consumer ? consumer->c_str() : nullptr;
-        return detail::list<thalweg_named_position>([&](auto *items, std::size_t capacity, std::size_t *count) {
-            detail::failure failure;
-            failure.check(thalweg_position_list(raw_, name, items, capacity, count, failure));
-        });
+    std::vector<thalweg_named_position> positions() const { return positions_of(nullptr); }
+    std::vector<thalweg_named_position> positions(const detail::name &consumer) const {
+        return positions_of(consumer.c_str());
     }
     // What was committed with a position; empty if there is no such position.
-    std::optional<std::string> position_metadata(const std::string &consumer, const std::string &topic,
+    std::optional<std::string> position_metadata(const detail::name &consumer, const detail::name &topic,
                                                  std::uint32_t partition) const {
         return detail::content([&](char *buffer, std::size_t capacity, std::size_t *size, thalweg_error *error) {
             return thalweg_position_metadata(raw_, consumer.c_str(), topic.c_str(), partition, buffer, capacity, size,
@@ -950,18 +1171,18 @@ public:
         });
     }
     // Puts a consumer that is not open at a start, in all partitions or one; all or none.
-    void reset_position(const std::string &consumer, const topic &of, start to,
+    void reset_position(const detail::name &consumer, const topic &of, start to,
                         std::uint32_t partition = THALWEG_PARTITION_ALL) {
         detail::failure failure;
         failure.check(
             thalweg_position_reset(raw_, consumer.c_str(), of.get(), partition, to.kind, to.value, failure));
     }
     // Removes the positions of a consumer in one topic, or all of them.
-    void delete_positions(const std::string &consumer, const topic &of) {
+    void delete_positions(const detail::name &consumer, const topic &of) {
         detail::failure failure;
         failure.check(thalweg_position_delete(raw_, consumer.c_str(), of.get(), failure));
     }
-    void delete_positions(const std::string &consumer) {
+    void delete_positions(const detail::name &consumer) {
         detail::failure failure;
         failure.check(thalweg_position_delete(raw_, consumer.c_str(), nullptr, failure));
     }
@@ -980,14 +1201,14 @@ public:
     // Where damage keeps all positions, or all key-values, from being read: goes on with those that can be.
     thalweg_repaired repair_positions() {
         thalweg_repaired repaired;
-        repaired.size = sizeof repaired;
+        thalweg_repaired_init(&repaired, sizeof repaired);
         detail::failure failure;
         failure.check(thalweg_position_repair(raw_, &repaired, failure));
         return repaired;
     }
     thalweg_repaired repair_key_values() {
         thalweg_repaired repaired;
-        repaired.size = sizeof repaired;
+        thalweg_repaired_init(&repaired, sizeof repaired);
         detail::failure failure;
         failure.check(thalweg_key_values_repair(raw_, &repaired, failure));
         return repaired;
@@ -996,12 +1217,20 @@ public:
     std::pair<thalweg_verify_report, std::vector<thalweg_damaged_range>> verify(std::size_t most = 1024) const {
         detail::failure failure;
         thalweg_verify_report report;
-        report.size = sizeof report;
+        thalweg_verify_report_init(&report, sizeof report);
         std::vector<thalweg_damaged_range> ranges(most);
         std::size_t count = 0;
         failure.check(thalweg_engine_verify(raw_, &report, ranges.data(), ranges.size(), &count, failure));
         ranges.resize(count < most ? count : most);
         return {report, std::move(ranges)};
+    }
+
+private:
+    std::vector<thalweg_named_position> positions_of(const char *consumer) const {
+        return detail::list<thalweg_named_position>([&](auto *items, std::size_t capacity, std::size_t *count) {
+            detail::failure failure;
+            failure.check(thalweg_position_list(raw_, consumer, items, capacity, count, failure));
+        });
     }
 };
 

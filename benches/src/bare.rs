@@ -33,6 +33,8 @@ pub struct Buffers {
     /// Whether the files are registered too.
     by_number: bool,
     free: Vec<usize>,
+    /// Transfers so far: the next one goes on where the last one ended.
+    issued: usize,
     begun: Vec<Instant>,
 }
 
@@ -40,6 +42,9 @@ struct Memory {
     at: *mut u8,
     size: usize,
 }
+
+// SAFETY: it owns what it points to, and nobody else knows of it but the kernel while a transfer is under way.
+unsafe impl Send for Memory {}
 
 impl Memory {
     fn layout(size: usize) -> std::alloc::Layout {
@@ -78,7 +83,7 @@ impl Buffers {
             unsafe { ring.submitter().register_buffers(&vectors)? };
         }
         let (free, begun) = ((0..depth).collect(), vec![Instant::now(); depth]);
-        Ok(Buffers { ring, memory, registered, by_number: false, free, begun })
+        Ok(Buffers { ring, memory, registered, by_number: false, free, issued: 0, begun })
     }
 }
 
@@ -129,8 +134,8 @@ impl BareFiles {
         Ok(())
     }
 
-    /// Makes `count` durable writes, one to each file in turn, from the beginning and wrapping at the files' size.
-    /// Returns the ns that each took.
+    /// Makes `count` durable writes, one to each file in turn, on from where these buffers wrote or read last, and
+    /// wrapping at the files' size. Returns the ns that each took.
     ///
     /// # Errors
     /// The first write that fails or is short.
@@ -166,15 +171,15 @@ impl BareFiles {
 
     fn pump(&self, buffers: &mut Buffers, count: usize, kind: Kind) -> io::Result<Vec<u64>> {
         let mut times = Vec::with_capacity(count);
-        let mut issued = 0;
+        let end = buffers.issued + count;
         while times.len() < count {
-            while issued < count {
+            while buffers.issued < end {
                 let Some(index) = buffers.free.pop() else { break };
-                let entry = self.entry(buffers, kind, issued, index).user_data(index as u64);
+                let entry = self.entry(buffers, kind, buffers.issued, index).user_data(index as u64);
                 buffers.begun[index] = Instant::now();
                 // SAFETY: the buffer is not touched until its completion; it outlives the ring's use of it.
                 unsafe { buffers.ring.submission().push(&entry) }.expect("the ring is deeper than the loop");
-                issued += 1;
+                buffers.issued += 1;
             }
             buffers.ring.submit_and_wait(1)?;
             for entry in buffers.ring.completion() {

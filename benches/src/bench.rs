@@ -1,11 +1,11 @@
 //! The run: criterion, the settings, and the table that grows.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use criterion::{Criterion, SamplingMode};
 
+use crate::targets::{self, TargetRow};
 use crate::{Row, Target, Times};
 
 /// What a run is asked for.
@@ -75,6 +75,8 @@ pub struct Bench {
     pub settings: Settings,
     criterion: Criterion<Times>,
     rows: Vec<Row>,
+    /// All rows that there are, also those that are not asked for.
+    names: RefCell<Vec<String>>,
 }
 
 impl Bench {
@@ -86,13 +88,22 @@ impl Bench {
             .sample_size(settings.rounds)
             .warm_up_time(Duration::from_millis(1))
             .measurement_time(Duration::from_secs(settings.seconds));
-        Bench { settings, criterion, rows: Vec::new() }
+        Bench { settings, criterion, rows: Vec::new(), names: RefCell::default() }
     }
 
     /// Whether any of these rows is asked for.
     pub fn wants(&self, names: &[&str]) -> bool {
+        names.iter().for_each(|name| self.knows(name));
         let asked = &self.settings.names;
         asked.is_empty() || names.iter().any(|name| asked.iter().any(|part| name.contains(part.as_str())))
+    }
+
+    /// There is a row of this name, whether it is asked for or not.
+    pub fn knows(&self, name: &str) {
+        let mut names = self.names.borrow_mut();
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
     }
 
     /// Measures a row: in each iteration `baseline` and then `ours`, which answer what they cost. `stored` is asked at
@@ -149,18 +160,18 @@ impl Bench {
         self.rows.push(row);
     }
 
-    /// Prints the whole table; how many targets are missed.
+    /// Prints the whole table, and keeps it beside what other runs have measured; how many targets are missed.
     pub fn finish(self) -> usize {
         println!("\n{}", Row::head());
         self.rows.iter().for_each(|row| println!("{row}"));
-        self.rows.iter().filter(|row| row.is_missed()).count()
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let measured: Vec<TargetRow> = self.rows.iter().map(|row| TargetRow::new(row, now)).collect();
+        let path = targets::path();
+        let before = targets::read(&path).unwrap_or_default();
+        let all = targets::merge(&self.names.into_inner(), &measured, &before);
+        if let Err(error) = targets::write(&path, &all) {
+            eprintln!("the table is not kept: {error}");
+        }
+        self.rows.iter().filter(|row| row.verdict() == "MISSED").count()
     }
-}
-
-/// Where the benches put their stores and files: under cargo's target directory, on the disk that is measured.
-pub fn scratch() -> tempfile::TempDir {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    std::fs::create_dir_all(&target).expect("cargo's target directory can be made");
-    tempfile::Builder::new().prefix("bench-").tempdir_in(target).expect("the target directory is writable")
 }

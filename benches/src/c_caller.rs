@@ -4,11 +4,12 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use thalweg::Durability;
 use thalweg_c::{
-    THALWEG_LOSE_ON_KILL, THALWEG_OK, THALWEG_PARTITION_BY_KEY, thalweg_bytes, thalweg_completion_queue,
-    thalweg_completion_queue_close, thalweg_completion_queue_open, thalweg_engine, thalweg_engine_close,
-    thalweg_engine_open, thalweg_engine_options, thalweg_engine_options_init, thalweg_record, thalweg_topic,
-    thalweg_topic_append, thalweg_topic_close, thalweg_topic_create, thalweg_topic_options, thalweg_topic_options_init,
+    THALWEG_OK, THALWEG_PARTITION_BY_KEY, thalweg_bytes, thalweg_completion_queue, thalweg_completion_queue_close,
+    thalweg_completion_queue_open, thalweg_engine, thalweg_engine_close, thalweg_engine_open, thalweg_engine_options,
+    thalweg_engine_options_init, thalweg_record, thalweg_topic, thalweg_topic_append, thalweg_topic_close,
+    thalweg_topic_create, thalweg_topic_options, thalweg_topic_options_init,
 };
 
 #[allow(improper_ctypes, reason = "handles are passed on, and never looked into")]
@@ -33,8 +34,14 @@ pub struct CCaller {
 }
 
 impl CCaller {
-    /// Opens a store in `path`; appends will be of values like this one, and are acknowledged in memory.
-    pub fn new(path: &Path, value: &[u8]) -> CCaller {
+    /// Opens a store in `path`; appends will be of values like this one, and are acknowledged as `durability` says.
+    /// `adjust` changes the engine's options.
+    pub fn new(
+        path: &Path,
+        value: &[u8],
+        durability: Durability,
+        adjust: impl FnOnce(&mut thalweg_engine_options),
+    ) -> CCaller {
         let path = CString::new(path.as_os_str().as_bytes()).expect("a path has no zero byte");
         let (mut engine, mut topic, mut queue) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
         let no_error = std::ptr::null_mut();
@@ -43,12 +50,13 @@ impl CCaller {
             let mut options: thalweg_engine_options = std::mem::zeroed();
             thalweg_engine_options_init(&raw mut options, size_of::<thalweg_engine_options>());
             options.shards = 1;
+            adjust(&mut options);
             let opened = thalweg_engine_open(path.as_ptr(), &raw const options, &raw mut engine, no_error);
             assert_eq!(opened, THALWEG_OK, "a scratch store opens");
             let mut options: thalweg_topic_options = std::mem::zeroed();
             thalweg_topic_options_init(&raw mut options, size_of::<thalweg_topic_options>());
-            options.durability = THALWEG_LOSE_ON_KILL;
-            let created = thalweg_topic_create(engine, c"c".as_ptr(), &raw const options, &raw mut topic, no_error);
+            options.durability = durability as u32;
+            let created = thalweg_topic_create(engine, c"bench".as_ptr(), &raw const options, &raw mut topic, no_error);
             assert_eq!(created, THALWEG_OK, "a topic");
             assert_eq!(thalweg_completion_queue_open(0, &raw mut queue, no_error), THALWEG_OK, "a queue");
         }

@@ -1,7 +1,5 @@
 //! What criterion measures here: not a time but a ratio of two.
 
-use std::time::Duration;
-
 use criterion::Throughput;
 use criterion::measurement::{Measurement, ValueFormatter};
 
@@ -48,13 +46,4 @@ impl ValueFormatter for Times {
     fn scale_for_machines(&self, _values: &mut [f64]) -> &'static str {
         "x"
     }
-}
-
-/// Time that the calling thread has spent on a processor.
-pub fn thread_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time lives through the call.
-    let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(answer, 0, "a thread has a clock");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -81,12 +81,13 @@ impl Row {
         format!("{columns}\n|---|---|---|---|---|---|---|---|---|---|---|---|")
     }
 
-    /// Whether the target is missed.
-    pub fn is_missed(&self) -> bool {
-        self.target.verdict(self.ratio()[1]) == "MISSED"
+    /// `met`, `MISSED`, or nothing.
+    pub(crate) fn verdict(&self) -> &'static str {
+        self.target.verdict(self.ratio()[1])
     }
 
-    fn ratio(&self) -> [f64; 3] {
+    /// The median, between the two quartiles.
+    pub(crate) fn ratio(&self) -> [f64; 3] {
         quartiles(self.samples.iter().map(|(ours, baseline)| self.target.ratio(*ours, *baseline)).collect())
     }
 }

@@ -27,6 +27,11 @@ impl std::fmt::Display for Shape {
 }
 
 impl Shape {
+    /// One transfer at a time.
+    pub fn single(block: usize) -> Shape {
+        Shape { block, depth: 1, registered: false, cost: f64::INFINITY }
+    }
+
     /// The buffers that it takes.
     ///
     /// # Errors
@@ -41,39 +46,71 @@ impl Shape {
     }
 }
 
-/// Runs every shape over what `run` times, prints it, and answers the best.
-fn sweep(what: &str, size: u64, mut run: impl FnMut(&Shape, &mut Buffers) -> io::Result<f64>) -> io::Result<Shape> {
-    println!("\n{what}: MB/s of a bare loop over {} MiB, by depth; the right half with registered buffers", size >> 20);
-    let depths = [1, 2, 4, 8, 16, 32];
-    println!("{:>10} {}", "", depths.map(|d| format!("{d:>7}")).concat().repeat(2));
+/// What a sweep tries.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    blocks: &'static [usize],
+    depths: &'static [usize],
+}
+
+impl Grid {
+    /// Everything.
+    pub const FULL: Grid = Grid { blocks: &[64, 128, 256, 512, 1024], depths: &[1, 2, 4, 8, 16, 32] };
+    /// What is the best on most devices.
+    pub const SHORT: Grid = Grid { blocks: &[256, 1024], depths: &[2, 8] };
+}
+
+/// What a sweep found.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The rate of each shape, to be printed.
+    pub table: String,
+    /// The fastest.
+    pub best: Shape,
+}
+
+/// Runs every shape over what `run` times.
+fn sweep(
+    what: &str,
+    size: u64,
+    grid: Grid,
+    mut run: impl FnMut(&Shape, &mut Buffers) -> io::Result<f64>,
+) -> io::Result<Sweep> {
+    let head = "MB/s of a bare loop over";
+    let mut table = format!("\n{what}: {head} {} MiB, by depth; the right half with registered buffers\n", size >> 20);
+    let depths: String = grid.depths.iter().map(|depth| format!("{depth:>7}")).collect();
+    table += &format!("{:>10} {}", "", depths.repeat(2));
     let mut best: Option<Shape> = None;
-    for block in [64, 128, 256, 512, 1024].map(|kib: usize| kib << 10) {
-        let mut line = format!("{:>6} KiB ", block >> 10);
-        for (registered, depth) in [false, true].into_iter().flat_map(|r| depths.map(|d| (r, d))) {
+    for block in grid.blocks.iter().map(|kib| kib << 10) {
+        table += &format!("\n{:>6} KiB ", block >> 10);
+        for (registered, depth) in [false, true].into_iter().flat_map(|r| grid.depths.iter().map(move |d| (r, *d))) {
             let shape = Shape { block, depth, registered, cost: f64::INFINITY };
-            // Where little memory may be locked, the registered half stays empty.
-            let Ok(mut buffers) = shape.buffers() else {
-                line += "      -";
-                continue;
+            let mut buffers = match shape.buffers() {
+                Ok(buffers) => buffers,
+                Err(error) if !registered => return Err(error),
+                // Where little memory may be locked, the registered half stays empty.
+                Err(_) => {
+                    table += "      -";
+                    continue;
+                }
             };
             let cost = run(&shape, &mut buffers)? / size as f64;
-            line += &format!("{:>7.0}", 1e3 / cost);
+            table += &format!("{:>7.0}", 1e3 / cost);
             if best.is_none_or(|best| cost < best.cost) {
                 best = Some(Shape { cost, ..shape });
             }
         }
-        println!("{line}");
     }
-    Ok(best.expect("depths without registered buffers always work"))
+    Ok(Sweep { table, best: best.expect("depths without registered buffers always work") })
 }
 
 /// The shape that writes durably the fastest. Files that are only reserved are made anew for each run.
 ///
 /// # Errors
 /// Those of the file system or the ring.
-pub fn best_write(dir: &Path, size: u64, prepared: Prepared) -> io::Result<Shape> {
+pub fn best_write(dir: &Path, size: u64, prepared: Prepared, grid: Grid) -> io::Result<Sweep> {
     let written = (prepared == Prepared::Written).then(|| BareFiles::new(dir, 1, size, prepared)).transpose()?;
-    sweep(&format!("durable writes, extents {prepared:?}"), size, |shape, buffers| {
+    sweep(&format!("durable writes, extents {prepared:?}"), size, grid, |shape, buffers| {
         let fresh = if written.is_none() { Some(BareFiles::new(dir, 1, size, prepared)?) } else { None };
         let file = written.as_ref().or(fresh.as_ref()).expect("one of them was made");
         let start = Instant::now();
@@ -86,8 +123,8 @@ pub fn best_write(dir: &Path, size: u64, prepared: Prepared) -> io::Result<Shape
 ///
 /// # Errors
 /// Those of the file system or the ring.
-pub fn best_read(file: &BareFiles, size: u64) -> io::Result<Shape> {
-    sweep("direct reads", size, |shape, buffers| {
+pub fn best_read(file: &BareFiles, size: u64, grid: Grid) -> io::Result<Sweep> {
+    sweep("direct reads", size, grid, |shape, buffers| {
         let start = Instant::now();
         file.read(buffers, shape.count(size))?;
         Ok(start.elapsed().as_nanos() as f64)

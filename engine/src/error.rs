@@ -68,7 +68,21 @@ pub struct DamagedRange {
 
 impl fmt::Display for DamagedRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "topic {:?} partition {} offsets {}..{}", self.topic, self.partition, self.start, self.end)
+        write!(f, "{} offsets {}..{}", Place(&self.topic, self.partition), self.start, self.end)
+    }
+}
+
+/// A partition of a topic, in a sentence. The engine's own topics, whose names nobody else knows, are called what they hold.
+pub(crate) struct Place<'a>(pub &'a str, pub u32);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place(topic, partition) = *self;
+        match topic.strip_prefix('$').and_then(|own| own.split('.').next()) {
+            Some("positions") => f.write_str("the log of named positions"),
+            Some("values") => f.write_str("the log of key-values"),
+            _ => write!(f, "topic {topic:?} partition {partition}"),
+        }
     }
 }
 

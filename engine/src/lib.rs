@@ -106,6 +106,7 @@ pub use error::{DamagedRange, Error, ErrorKind, Result};
 #[cfg(not(loom))]
 pub use events::{Event, EventKind, Events, Fallback};
 pub use format::record::{Headers, Record, RecordHeader, RecordView};
+pub use format::source::{RecordList, RecordSource};
 #[cfg(not(loom))]
 pub use internal::{KeyValue, KeyValues, Repaired, Write};
 #[cfg(not(loom))]

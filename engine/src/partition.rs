@@ -12,10 +12,10 @@ use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
 use crate::durability::Durability;
-use crate::error::{DamagedRange, Error, ErrorKind, Result};
+use crate::error::{DamagedRange, Error, ErrorKind, Place, Result};
 use crate::events::EventKind;
 use crate::format::plan::Plan;
-use crate::format::record::Record;
+use crate::format::source::Encode;
 use crate::gate::Gate;
 use crate::ids::{Generation, PartitionId};
 use crate::io::Environment;
@@ -197,7 +197,7 @@ impl Partition {
     pub(crate) fn append(
         &self,
         plan: &Plan,
-        records: &[Record<'_>],
+        records: &(impl Encode + ?Sized),
         environment: &dyn Environment,
         patience: Patience<'_>,
     ) -> Result<Appended> {
@@ -223,7 +223,12 @@ impl Partition {
         }
     }
 
-    fn try_append(&self, plan: &Plan, records: &[Record<'_>], now_ms: i64) -> core::result::Result<Appended, Refusal> {
+    fn try_append(
+        &self,
+        plan: &Plan,
+        records: &(impl Encode + ?Sized),
+        now_ms: i64,
+    ) -> core::result::Result<Appended, Refusal> {
         if plan.frame_size() <= APPEND_INSIDE_LOCK_MAX {
             return self.tail.append(plan, records, now_ms);
         }
@@ -400,6 +405,6 @@ fn truncated(why: &str) -> Error {
 
 impl core::fmt::Display for Partition {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "topic {:?} partition {}", self.topic, self.id().partition)
+        core::fmt::Display::fmt(&Place(&self.topic, self.id().partition), f)
     }
 }

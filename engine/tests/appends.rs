@@ -7,7 +7,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{LONG, open, read_all, topic, values};
-use thalweg::{AppendOptions, Durability, ErrorKind, Record, RecordHeader, Start, Target, TopicOptions};
+use thalweg::{
+    AppendOptions, Durability, ErrorKind, Record, RecordHeader, RecordList, RecordSource, Start, Target, TopicOptions,
+};
+
+/// Gives the first list when asked for the first time, and the second later.
+struct Changing {
+    asked: AtomicU64,
+    lists: [Vec<Vec<u8>>; 2],
+}
+
+impl RecordSource for Changing {
+    fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+        let nth = self.asked.fetch_add(1, Ordering::Relaxed).min(1) as usize;
+        self.lists[nth].iter().map(Record::new)
+    }
+}
 
 for_each_runtime! {
     fn what_is_appended_is_read_back_now_and_after_reopening(runtime: Runtime) {
@@ -82,6 +97,28 @@ for_each_runtime! {
         for partition in 0..4 {
             assert_eq!(turns.iter().filter(|p| **p == partition).count(), 2, "{turns:?}");
         }
+    }
+
+    fn records_that_change_during_their_append_panic_and_harm_nobody_else(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = open(dir.path(), runtime);
+        let topic = topic(&engine, 1);
+        let small = Changing { asked: AtomicU64::new(0), lists: [vec![b"a".to_vec(); 3], vec![b"long".to_vec(); 3]] };
+        // It needs a block, and a segment, of its own.
+        let large = vec![vec![0; 1 << 20]; 12];
+        let fewer = Changing { asked: AtomicU64::new(0), lists: [large.clone(), large[..1].to_vec()] };
+        for changing in [small, fewer] {
+            let append = || topic.append_batch(Target::Partition(0), RecordList::from_source(&changing));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(append)).is_err());
+        }
+        let steady = Changing { asked: AtomicU64::new(0), lists: [vec![b"a".to_vec(); 3], vec![b"b".to_vec(); 3]] };
+        topic.append_batch(Target::Partition(0), RecordList::from_source(&steady)).expect("it keeps its sizes");
+        topic.append_batch(Target::Partition(0), &[Record::new("after")]).expect("appended");
+        let last: Vec<_> = read_all(&topic, 0, 0, 1 << 20).into_iter().filter_map(|record| record.value).collect();
+        assert!(last.ends_with(&[b"b".to_vec(), b"after".to_vec()]), "{last:?}");
+        assert_eq!(last.len(), 4, "nothing of the others is there");
+        engine.close().expect("closed");
+        open(dir.path(), runtime).verify(|damage| panic!("{damage:?}")).expect("it reads");
     }
 
     fn a_list_with_mixed_keys_is_split_and_keeps_the_order_of_each_key(runtime: Runtime) {

@@ -399,6 +399,52 @@ for_each_runtime! {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
 
+    fn a_consumer_that_does_not_wait_finds_a_time_on_the_device(runtime: Runtime) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = || common::options(runtime).segment_size(64 << 10);
+        let engine = Engine::open(dir.path(), options()).expect("the store opens");
+        let topic = common::topic(&engine, 1);
+        let value = [7; 1000];
+        for time in 0..500 {
+            topic.append(&Record::new(&value).timestamp(time)).expect("appended");
+        }
+        let mut consumer = named(&engine, "c");
+        consumer.subscribe(&topic).expect("subscribed");
+        consumer.commit_positions(&[Position { topic: &topic, partition: 0, offset: 1, metadata: b"" }]).expect("committed");
+        topic.truncate_before(0, 200).expect("truncated");
+        drop(consumer);
+        engine.close().expect("closed");
+
+        let engine = Engine::open(dir.path(), options()).expect("the store opens");
+        let topic = engine.topic("t").expect("there");
+        let options = ConsumerOptions::default().name("c").out_of_range(OutOfRange::Time(333));
+        let mut consumer = engine.consumer(options).expect("made");
+        consumer.subscribe(&topic).expect("subscribed");
+        assert!(consumer.try_next(1 << 20).expect("asked").is_none(), "it would have had to wait for the device");
+        let found = loop {
+            if let Some(found) = consumer.try_next(1 << 20).expect("polled") {
+                break found;
+            }
+            let begun = Instant::now();
+            while !readable(&consumer) {
+                assert!(begun.elapsed() < LONG, "nobody tells that the device has answered");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        assert_eq!(found.batch.iter().next().map(|record| record.offset), Some(333));
+        // A seek in the middle of the search is the last word.
+        let options = ConsumerOptions::default().out_of_range(OutOfRange::Time(333));
+        drop((consumer, found));
+        engine.close().expect("closed");
+        let engine = Engine::open(dir.path(), common::options(runtime)).expect("the store opens");
+        let topic = engine.topic("t").expect("there");
+        let mut consumer = engine.consumer(options.name("c")).expect("made");
+        consumer.subscribe(&topic).expect("subscribed");
+        assert!(consumer.try_next(1 << 20).expect("asked").is_none());
+        consumer.seek(&topic, 0, Start::Offset(444)).expect("in range");
+        assert_eq!(consumer.poll(1000, None).expect("polled")[0].batch.iter().next().map(|record| record.offset), Some(444));
+    }
+
     fn positions_are_found_again_after_a_restart(runtime: Runtime) {
         let dir = tempfile::tempdir().expect("a directory");
         let engine = common::open(dir.path(), runtime);

@@ -1,6 +1,6 @@
-/* Derives one topic from another: each record of partition 0 of the source in capital letters. Every derived record carries
- * the offset that it was made from, so that whoever is killed in the middle goes on where the last durable one says: none
- * is missing and none is there twice.
+/* Derives one topic from another: each record of the source in capital letters, in the partition of the same number. Every
+ * derived record carries the offset that it was made from, so that whoever is killed in the middle goes on where the last
+ * durable one says: none is missing and none is there twice.
  *
  *     derived STORE SOURCE DERIVED
  */
@@ -19,14 +19,37 @@ static void check(thalweg_status status, const char *what) {
     exit(1);
 }
 
+static void *zeros(size_t count, size_t size) {
+    void *memory = calloc(count, size);
+    if (memory != NULL) return memory;
+    fprintf(stderr, "no memory\n");
+    exit(1);
+}
+
+/* The derived topic, with as many partitions as the source has at least. */
+static thalweg_topic *open_derived(thalweg_engine *engine, const char *name, uint32_t partitions) {
+    thalweg_topic *topic;
+    thalweg_topic_info info;
+    thalweg_topic_options options;
+    thalweg_topic_options_init(&options, sizeof options);
+    options.partitions = partitions;
+    thalweg_status status = thalweg_topic_open(engine, name, &topic, &error);
+    if (status == THALWEG_NOT_FOUND) status = thalweg_topic_create(engine, name, &options, &topic, &error);
+    check(status, "derived");
+    check(thalweg_topic_describe(topic, &info, &error), "describe");
+    /* The source may have got more since. */
+    if (info.partitions < partitions) check(thalweg_topic_add_partitions(topic, partitions, &error), "partitions");
+    return topic;
+}
+
 /* Where to go on in the source: behind what the last derived record was made from. */
-static uint64_t resume(thalweg_topic *derived, uint64_t next) {
+static uint64_t resume(thalweg_topic *derived, uint32_t partition, uint64_t next) {
     if (next == 0) return 0;
     thalweg_batch *batch;
     thalweg_batch_view view;
     thalweg_header header;
     char digits[21] = "";
-    check(thalweg_topic_read(derived, 0, next - 1, 1, -1, &batch, &view, &error), "read");
+    check(thalweg_topic_read(derived, partition, next - 1, 1, -1, &batch, &view, &error), "read");
     check(thalweg_batch_header(batch, view.count - 1, 0, &header, &error), "header");
     if (header.value.size > 0 && header.value.size < sizeof digits) memcpy(digits, header.value.data, header.value.size);
     char *end;
@@ -39,6 +62,57 @@ static uint64_t resume(thalweg_topic *derived, uint64_t next) {
     return source + 1;
 }
 
+/* Appends what is made of a batch as one batch, at the offset next: there whole or not at all, and only if nobody else has
+ * derived meanwhile. */
+static void append(thalweg_topic *derived, uint32_t partition, const thalweg_batch_view *view, uint64_t next) {
+    thalweg_append_options options;
+    thalweg_append_options_init(&options, sizeof options);
+    options.flags = THALWEG_APPEND_EXPECTED_OFFSET;
+    options.expected_offset = next;
+    char *values = zeros(view->data_size, 1);
+    thalweg_record *records = zeros(view->count, sizeof *records);
+    thalweg_header *headers = zeros(view->count, sizeof *headers);
+    char (*offsets)[21] = zeros(view->count, sizeof *offsets);
+    for (size_t i = 0; i < view->data_size; i++) values[i] = (char)toupper(view->data[i]);
+    for (size_t i = 0; i < view->count; i++) {
+        const thalweg_entry *entry = &view->entries[i];
+        int size = snprintf(offsets[i], sizeof *offsets, "%llu", (unsigned long long)entry->offset);
+        headers[i].name = (thalweg_bytes){"source", 6};
+        headers[i].value = (thalweg_bytes){offsets[i], (size_t)size};
+        records[i].headers = &headers[i];
+        records[i].header_count = 1;
+        if (entry->flags & THALWEG_ENTRY_KEY)
+            records[i].key = (thalweg_bytes){view->data + entry->key_position, entry->key_size};
+        if (entry->flags & THALWEG_ENTRY_VALUE)
+            records[i].value = (thalweg_bytes){values + entry->value_position, entry->value_size};
+    }
+    check(thalweg_topic_append_batch(derived, partition, records, view->count, &options, -1, NULL, &error), "append");
+    free(values);
+    free(records);
+    free(headers);
+    free(offsets);
+}
+
+/* Derives what a partition of the source has; how many records. */
+static uint64_t derive(thalweg_topic *source, thalweg_topic *derived, uint32_t partition) {
+    uint64_t next, made = 0;
+    check(thalweg_topic_next_offset(derived, partition, &next, &error), "next offset");
+    const uint64_t from = resume(derived, partition, next);
+    thalweg_reader *reader;
+    check(thalweg_reader_open(source, partition, THALWEG_START_OFFSET, from, &reader, &error), "reader");
+    thalweg_batch *batch;
+    thalweg_batch_view view;
+    thalweg_status status;
+    while ((status = thalweg_reader_next(reader, 1 << 20, 0, &batch, &view, &error)) == THALWEG_OK) {
+        append(derived, partition, &view, next + made);
+        made += view.count;
+        thalweg_batch_release(batch, NULL);
+    }
+    if (status != THALWEG_WOULD_BLOCK) check(status, "next");
+    thalweg_reader_close(reader, NULL);
+    return made;
+}
+
 int main(int count, char **arguments) {
     if (count != 4) {
         fprintf(stderr, "usage: %s STORE SOURCE DERIVED\n", arguments[0]);
@@ -47,51 +121,14 @@ int main(int count, char **arguments) {
     thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine;
     check(thalweg_engine_open(arguments[1], NULL, &engine, &error), "open");
-    thalweg_topic *source, *derived;
+    thalweg_topic *source;
+    thalweg_topic_info info;
     check(thalweg_topic_open(engine, arguments[2], &source, &error), "source");
-    thalweg_status status = thalweg_topic_open(engine, arguments[3], &derived, &error);
-    if (status == THALWEG_NOT_FOUND) status = thalweg_topic_create(engine, arguments[3], NULL, &derived, &error);
-    check(status, "derived");
-
-    uint64_t next, made = 0;
-    check(thalweg_topic_next_offset(derived, 0, &next, &error), "next offset");
-    thalweg_reader *reader;
-    check(thalweg_reader_open(source, 0, THALWEG_START_OFFSET, resume(derived, next), &reader, &error), "reader");
-    thalweg_append_options options;
-    thalweg_append_options_init(&options, sizeof options);
-    options.flags = THALWEG_APPEND_EXPECTED_OFFSET;
-    thalweg_batch *batch;
-    thalweg_batch_view view;
-    while ((status = thalweg_reader_next(reader, 1 << 20, 0, &batch, &view, &error)) == THALWEG_OK) {
-        char *values = malloc(view.data_size);
-        thalweg_record *records = calloc(view.count, sizeof *records);
-        thalweg_header *headers = calloc(view.count, sizeof *headers);
-        char (*offsets)[21] = calloc(view.count, sizeof *offsets);
-        if (values == NULL || records == NULL || headers == NULL || offsets == NULL) return 1;
-        for (size_t i = 0; i < view.data_size; i++) values[i] = (char)toupper(view.data[i]);
-        for (size_t i = 0; i < view.count; i++) {
-            headers[i].name = (thalweg_bytes){"source", 6};
-            int size = snprintf(offsets[i], sizeof *offsets, "%llu", (unsigned long long)view.entries[i].offset);
-            headers[i].value = (thalweg_bytes){offsets[i], (size_t)size};
-            records[i].value = (thalweg_bytes){values + view.entries[i].value_position, view.entries[i].value_size};
-            records[i].headers = &headers[i];
-            records[i].header_count = 1;
-        }
-        /* As one batch: there whole or not at all, and only if nobody else has derived meanwhile. */
-        options.expected_offset = next;
-        thalweg_appended appended;
-        check(thalweg_topic_append_batch(derived, 0, records, view.count, &options, -1, &appended, &error), "append");
-        next += appended.count;
-        made += appended.count;
-        free(values);
-        free(records);
-        free(headers);
-        free(offsets);
-        thalweg_batch_release(batch, NULL);
-    }
-    if (status != THALWEG_WOULD_BLOCK) check(status, "next");
+    check(thalweg_topic_describe(source, &info, &error), "describe");
+    thalweg_topic *derived = open_derived(engine, arguments[3], info.partitions);
+    uint64_t made = 0;
+    for (uint32_t partition = 0; partition < info.partitions; partition++) made += derive(source, derived, partition);
     printf("%llu records derived\n", (unsigned long long)made);
-    thalweg_reader_close(reader, NULL);
     thalweg_topic_close(source, NULL);
     thalweg_topic_close(derived, NULL);
     check(thalweg_engine_close(engine, &error), "close");

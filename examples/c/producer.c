@@ -1,7 +1,7 @@
 /* Appends the lines of the standard input to a topic, as many at a time as there is room for, and ends when all of them
- * are durable.
+ * are durable. A topic that is not there is made, with one partition or as many as are named.
  *
- *     producer STORE TOPIC < lines
+ *     producer STORE TOPIC [PARTITIONS] < lines
  */
 #include <poll.h>
 #include <stdio.h>
@@ -39,8 +39,8 @@ static size_t take(thalweg_completion_queue *queue, int fd, thalweg_error *error
 }
 
 int main(int count, char **arguments) {
-    if (count != 3) {
-        fprintf(stderr, "usage: %s STORE TOPIC < lines\n", arguments[0]);
+    if (count != 3 && count != 4) {
+        fprintf(stderr, "usage: %s STORE TOPIC [PARTITIONS] < lines\n", arguments[0]);
         return 2;
     }
     thalweg_error error;
@@ -48,8 +48,11 @@ int main(int count, char **arguments) {
     thalweg_engine *engine;
     check(thalweg_engine_open(arguments[1], NULL, &engine, &error), &error, "open");
     thalweg_topic *topic;
+    thalweg_topic_options topic_options;
+    thalweg_topic_options_init(&topic_options, sizeof topic_options);
+    if (count == 4) topic_options.partitions = (uint32_t)strtoul(arguments[3], NULL, 10);
     thalweg_status status = thalweg_topic_open(engine, arguments[2], &topic, &error);
-    if (status == THALWEG_NOT_FOUND) status = thalweg_topic_create(engine, arguments[2], NULL, &topic, &error);
+    if (status == THALWEG_NOT_FOUND) status = thalweg_topic_create(engine, arguments[2], &topic_options, &topic, &error);
     check(status, &error, "topic");
     thalweg_completion_queue *queue;
     check(thalweg_completion_queue_open(0, &queue, &error), &error, "queue");

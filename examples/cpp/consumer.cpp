@@ -15,7 +15,7 @@ int main(int count, char **arguments) try {
         return 2;
     }
     thalweg::engine engine(arguments[1]);
-    auto consumer = engine.consumer(thalweg::consumer_options(arguments[3]));
+    auto consumer = engine.consumer(arguments[3]);
     consumer.subscribe(engine.open_topic(arguments[2]));
     const int loop = epoll_create1(EPOLL_CLOEXEC);
     epoll_event watched{};

@@ -1,5 +1,6 @@
-// Derives one topic from another: each record of partition 0 of the source in capital letters. Every derived record carries
-// the offset that it was made from, so that a process which is killed in the middle goes on where the last durable one says.
+// Derives one topic from another: each record of the source in capital letters, in the partition of the same number. Every
+// derived record carries the offset that it was made from, so that a process which is killed in the middle goes on where the
+// last durable one says: none is missing and none is there twice.
 //
 //     derived STORE SOURCE DERIVED
 #include <algorithm>
@@ -13,10 +14,45 @@
 namespace {
 
 // Where to go on in the source: behind what the last derived record was made from.
-std::uint64_t resume(const thalweg::topic &derived, std::uint64_t next) {
+std::uint64_t resume(const thalweg::topic &derived, std::uint32_t partition, std::uint64_t next) {
     if (next == 0) return 0;
-    const auto batch = derived.read(0, next - 1, 1, std::nullopt);
+    const auto batch = derived.read(partition, next - 1, 1, std::nullopt);
     return std::stoull(std::string(batch->header(batch->size() - 1, 0).value.value())) + 1;
+}
+
+// Appends what is made of a batch as one batch, at the offset `next`: there whole or not at all, and only if nobody else has
+// derived meanwhile.
+void append(thalweg::topic &derived, std::uint32_t partition, const thalweg::batch &batch, std::uint64_t next) {
+    std::vector<std::string> values, offsets;
+    for (const auto record : batch) {
+        values.emplace_back(record.value());
+        std::transform(values.back().begin(), values.back().end(), values.back().begin(),
+                       [](unsigned char c) { return std::toupper(c); });
+        offsets.push_back(std::to_string(record.offset()));
+    }
+    // They point to each other, so none may move any more.
+    std::vector<thalweg::header> headers;
+    headers.reserve(batch.size());
+    std::vector<thalweg::record> records;
+    for (std::size_t i = 0; i < batch.size(); i++) {
+        headers.emplace_back("source", offsets[i]);
+        records.push_back(thalweg::record().with_headers(thalweg::span<thalweg::header>(&headers.back(), 1)));
+        if (batch[i].has_key()) records.back().with_key(batch[i].key());
+        if (batch[i].has_value()) records.back().with_value(values[i]);
+    }
+    derived.append(records, partition, thalweg::append_options().with_expected_offset(next));
+}
+
+// Derives what a partition of the source has; how many records.
+std::uint64_t derive(const thalweg::topic &source, thalweg::topic &derived, std::uint32_t partition) {
+    const auto next = derived.next_offset(partition);
+    auto reader = source.reader(partition, thalweg::start::offset(resume(derived, partition, next)));
+    std::uint64_t made = 0;
+    while (const auto batch = reader.next(1 << 20, thalweg::milliseconds(0))) {
+        append(derived, partition, *batch, next + made);
+        made += batch->size();
+    }
+    return made;
 }
 
 } // namespace
@@ -28,30 +64,12 @@ int main(int count, char **arguments) try {
     }
     thalweg::engine engine(arguments[1]);
     const auto source = engine.open_topic(arguments[2]);
-    bool exists = false;
-    for (const auto &topic : engine.topics()) exists |= topic.name == std::string_view(arguments[3]);
-    auto derived = exists ? engine.open_topic(arguments[3]) : engine.create_topic(arguments[3]);
-    auto next = derived.next_offset(0);
-    auto reader = source.reader(0, thalweg::start::offset(resume(derived, next)));
+    const auto partitions = source.describe().partitions;
+    auto derived = engine.open_or_create_topic(arguments[3], thalweg::topic_options(partitions));
+    // The source may have got more since.
+    if (derived.describe().partitions < partitions) derived.add_partitions(partitions);
     std::uint64_t made = 0;
-    while (const auto batch = reader.next(1 << 20, thalweg::milliseconds(0))) {
-        std::vector<std::string> values, offsets;
-        std::vector<std::vector<thalweg::header>> headers;
-        std::vector<thalweg::record> records;
-        for (const auto record : *batch) {
-            std::string value(record.value());
-            std::transform(value.begin(), value.end(), value.begin(), [](unsigned char c) { return std::toupper(c); });
-            values.push_back(std::move(value));
-            offsets.push_back(std::to_string(record.offset()));
-        }
-        for (const auto &offset : offsets) headers.push_back({thalweg::header("source", offset)});
-        for (std::size_t i = 0; i < values.size(); i++)
-            records.push_back(thalweg::record(values[i]).with_headers(headers[i]));
-        // As one batch: there whole or not at all, and only if nobody else has derived meanwhile.
-        const auto options = thalweg::append_options().with_expected_offset(next);
-        next += derived.append(records, 0, &options).count;
-        made += records.size();
-    }
+    for (std::uint32_t partition = 0; partition < partitions; partition++) made += derive(source, derived, partition);
     std::cout << made << " records derived\n";
     engine.close();
 } catch (const std::exception &failure) {

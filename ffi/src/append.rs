@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use thalweg::limits::BATCH_RECORDS_MAX;
-use thalweg::{AppendOptions, Appended, Record, Target};
+use thalweg::{AppendOptions, Appended, Target};
 
 use crate::arguments::{self, Prefixed, check};
 use crate::call::{call_on, other, timeout};
@@ -11,7 +11,7 @@ use crate::completion::{QUEUES, thalweg_completion_queue};
 use crate::engine::{check_flags, check_reserved, durability};
 use crate::error::thalweg_error;
 use crate::failure::{Answer, Failure};
-use crate::record::{gather, thalweg_record, with_record, with_records};
+use crate::record::{Given, gather, thalweg_record, with_list, with_record, with_records};
 use crate::status::{self, INVALID_ARGUMENT, OK, TOO_LARGE, thalweg_status};
 use crate::text::thalweg_bytes;
 use crate::topic::{TOPICS, TopicObject, thalweg_topic};
@@ -76,6 +76,8 @@ pub struct thalweg_record_result {
     pub partition: u32,
     /// THALWEG_OK: it is acknowledged. Else why it is not.
     pub status: thalweg_status,
+    /// What thalweg_topic_failure knows it by, if it has failed; else 0.
+    pub failure: u64,
 }
 
 impl From<Appended> for thalweg_appended {
@@ -118,12 +120,9 @@ unsafe fn read_given_options(options: *const thalweg_append_options, asked: &mut
 }
 
 #[inline]
-fn target<'a>(partition: u32, records: &[Record<'a>]) -> Target<'a> {
+fn target(partition: u32, key: Option<&[u8]>) -> Target<'_> {
     match partition {
-        THALWEG_PARTITION_BY_KEY => match records.first().and_then(|record| record.key) {
-            Some(key) => Target::Key(key),
-            None => Target::RoundRobin,
-        },
+        THALWEG_PARTITION_BY_KEY => key.map_or(Target::RoundRobin, Target::Key),
         THALWEG_PARTITION_ROUND_ROBIN => Target::RoundRobin,
         index => Target::Partition(index),
     }
@@ -146,11 +145,11 @@ impl Report {
         self,
         object: &TopicObject,
         partition: u32,
-        records: &[Record<'_>],
+        given: Given<'_>,
         options: AppendOptions,
         place: *mut thalweg_appended,
     ) -> Answer {
-        let target = target(partition, records);
+        let (target, records) = (target(partition, given.key), given.records);
         let appended = if self.queue.is_null() {
             object.topic.submit(target, records, options)?.appended()
         } else {
@@ -167,17 +166,18 @@ impl Report {
 fn append(
     object: &TopicObject,
     partition: u32,
-    records: &[Record<'_>],
+    given: Given<'_>,
     options: AppendOptions,
     timeout: Option<Duration>,
 ) -> Answer<thalweg_appended> {
+    let (target, records) = (target(partition, given.key), given.records);
     let Some(timeout) = timeout else {
-        let ticket = object.topic.submit(target(partition, records), records, options)?;
+        let ticket = object.topic.submit(target, records, options)?;
         return Ok(ticket.wait(None)?.into());
     };
     let begun = Instant::now();
     let options = options.memory_timeout(timeout);
-    let ticket = object.topic.submit(target(partition, records), records, options)?;
+    let ticket = object.topic.submit(target, records, options)?;
     Ok(ticket.wait(Some(timeout.saturating_sub(begun.elapsed())))?.into())
 }
 
@@ -207,7 +207,7 @@ unsafe fn with_parts<T>(
     record: *const thalweg_record,
     parts: *const thalweg_bytes,
     part_count: usize,
-    run: impl FnOnce(&[Record<'_>]) -> Answer<T>,
+    run: impl FnOnce(Given<'_>) -> Answer<T>,
 ) -> Answer<T> {
     check(record, "record")?;
     // SAFETY: as the caller says.
@@ -263,8 +263,7 @@ pub unsafe extern "C" fn thalweg_topic_submit(
             check_optional(appended, "appended")?;
             let mut asked = AppendOptions::default().wait_for_memory(false);
             read_options(options, &mut asked)?;
-            let submit =
-                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, asked, appended);
+            let submit = |given: Given<'_>| Report { queue, token }.submit(object, partition, given, asked, appended);
             with_record(&*record, submit)
         })
     }
@@ -292,8 +291,7 @@ pub unsafe extern "C" fn thalweg_topic_submit_batch(
             check_optional(appended, "appended")?;
             let mut asked = AppendOptions::default().wait_for_memory(false);
             read_options(options, &mut asked)?;
-            let submit =
-                |records: &[Record<'_>]| Report { queue, token }.submit(object, partition, records, asked, appended);
+            let submit = |given: Given<'_>| Report { queue, token }.submit(object, partition, given, asked, appended);
             with_records(records, count, submit)
         })
     }
@@ -322,8 +320,7 @@ pub unsafe extern "C" fn thalweg_topic_submit_parts(
             check_optional(appended, "appended")?;
             let mut asked = AppendOptions::default().wait_for_memory(false);
             read_options(options, &mut asked)?;
-            let submit =
-                |record: &[Record<'_>]| Report { queue, token }.submit(object, partition, record, asked, appended);
+            let submit = |given: Given<'_>| Report { queue, token }.submit(object, partition, given, asked, appended);
             with_parts(record, parts, part_count, submit)
         })
     }
@@ -354,7 +351,7 @@ pub unsafe extern "C" fn thalweg_topic_append(
             check_optional(appended, "appended")?;
             let mut asked = AppendOptions::default();
             read_options(options, &mut asked)?;
-            let run = |record: &[Record<'_>]| append(object, partition, record, asked, timeout(timeout_ms));
+            let run = |given: Given<'_>| append(object, partition, given, asked, timeout(timeout_ms));
             put(appended, with_record(&*record, run)?);
             Ok(())
         })
@@ -381,7 +378,7 @@ pub unsafe extern "C" fn thalweg_topic_append_batch(
             check_optional(appended, "appended")?;
             let mut asked = AppendOptions::default();
             read_options(options, &mut asked)?;
-            let run = |records: &[Record<'_>]| append(object, partition, records, asked, timeout(timeout_ms));
+            let run = |given: Given<'_>| append(object, partition, given, asked, timeout(timeout_ms));
             put(appended, with_records(records, count, run)?);
             Ok(())
         })
@@ -410,7 +407,7 @@ pub unsafe extern "C" fn thalweg_topic_append_parts(
             check_optional(appended, "appended")?;
             let mut asked = AppendOptions::default();
             read_options(options, &mut asked)?;
-            let run = |record: &[Record<'_>]| append(object, partition, record, asked, timeout(timeout_ms));
+            let run = |given: Given<'_>| append(object, partition, given, asked, timeout(timeout_ms));
             put(appended, with_parts(record, parts, part_count, run)?);
             Ok(())
         })
@@ -420,7 +417,8 @@ pub unsafe extern "C" fn thalweg_topic_append_parts(
 /// Divides records by the partitions of their keys, and appends each part as one batch; those without a key go together to
 /// the next partition by turns. Returns when all are durable, or have failed.
 ///
-/// results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status.
+/// results: gets count entries, one for each record. The call answers OK also if parts have failed: look at each status;
+/// thalweg_topic_failure tells more.
 ///
 /// Blocks: waits for the device, without a time-out. Any thread. Errors: of the call as a whole, before anything was
 /// appended: INVALID_ARGUMENT, TOO_LARGE, CLOSED, FORKED; of each part: as thalweg_topic_append. Since 0.1.
@@ -442,15 +440,16 @@ pub unsafe extern "C" fn thalweg_topic_append_split(
             if count > 0 {
                 check(results, "results")?;
             }
-            let parts = with_records(records, count, |records| Ok(object.topic.append_split(records)))?;
+            let parts = with_list(records, count, |records| Ok(object.topic.append_split(records)))?;
             for part in parts {
-                let (base, status) = match &part.result {
-                    Ok(appended) => (Some(appended.base_offset), OK),
-                    Err(refused) => (None, status::of(refused.kind())),
+                let partition = part.partition;
+                let (base, status, failure) = match part.result {
+                    Ok(appended) => (Some(appended.base_offset), OK, 0),
+                    Err(refused) => (None, status::of(refused.kind()), object.reasons.keep(refused)),
                 };
                 for (nth, record) in part.records.into_iter().enumerate() {
                     let offset = base.map_or(0, |base| base + nth as u64);
-                    results.add(record).write(thalweg_record_result { offset, partition: part.partition, status });
+                    results.add(record).write(thalweg_record_result { offset, partition, status, failure });
                 }
             }
             Ok(())

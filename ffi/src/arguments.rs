@@ -40,7 +40,7 @@ fn check_size<T: Prefixed>(size: u32) -> Answer<usize> {
     let name = T::NAME;
     Err(Failure::new(
         INVALID_ARGUMENT,
-        format!("the size in {name} is {size}; set it to sizeof({name}), or call its _init where it has one"),
+        format!("the size in {name} is {size}; set it to sizeof({name}), or call {name}_init"),
     ))
 }
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use thalweg::{Completed, CompletionQueue, ErrorKind};
 
-use crate::arguments::{self, check};
+use crate::arguments::check;
 use crate::call::{call, call_on, close, timeout};
 use crate::error::thalweg_error;
 use crate::failure::{Answer, Failure};
 use crate::handle::Table;
 use crate::reasons::Reasons;
-use crate::status::{self, INVALID_ARGUMENT, NOT_FOUND, OK, TIMED_OUT, WOULD_BLOCK, thalweg_status};
+use crate::status::{self, INVALID_ARGUMENT, OK, TIMED_OUT, WOULD_BLOCK, thalweg_status};
 
 /// Where appends report that they are acknowledged, of any number of topics and engines. Close it with
 /// thalweg_completion_queue_close.
@@ -219,12 +219,7 @@ pub unsafe extern "C" fn thalweg_completion_queue_failure(
     unsafe {
         call_on(&QUEUES, queue, error, |object| {
             check(completion, "completion")?;
-            let room = arguments::filled(why)?;
-            match object.reasons.get((*completion).failure) {
-                Some(reason) => room.put(&thalweg_error::from(&reason.into())),
-                None => return Err(Failure::new(NOT_FOUND, "no failure of this number is kept in the queue")),
-            }
-            Ok(())
+            object.reasons.tell((*completion).failure, why)
         })
     }
 }

@@ -297,8 +297,7 @@ pub unsafe extern "C" fn thalweg_consumer_seek_all(
 ///
 /// batch: gets the handle, which is yours to release with thalweg_batch_release. view: gets what is in it.
 ///
-/// Does not block, except to find the time of THALWEG_OUT_OF_RANGE_TIME on the device, when a position has got out of range.
-/// One thread at a time. Errors: WOULD_BLOCK if there is nothing now, or another thread is in a call of it:
+/// Does not block. One thread at a time. Errors: WOULD_BLOCK if there is nothing now, or another thread is in a call of it:
 /// thalweg_consumer_eventfd tells when to ask again; NO_MEMORY if batches that are held use up the readers' part of the
 /// memory: release some. Others concern one partition or topic, which the error names, and the next call goes on with the
 /// others: CORRUPT where acknowledged records are damaged: a seek to the end of the range that the error names reads on;

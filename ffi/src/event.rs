@@ -33,17 +33,19 @@ pub const THALWEG_EVENT_DAMAGE: u32 = 4;
 pub const THALWEG_EVENT_IO_ERROR: u32 = 5;
 /// Event: the partition refuses appends until the store is opened again: topic, partition, status and os_error.
 pub const THALWEG_EVENT_PARTITION_FAILED: u32 = 6;
-/// Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until there is some.
+/// Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until
+/// THALWEG_EVENT_SPACE_AVAILABLE.
 pub const THALWEG_EVENT_NO_SPACE: u32 = 7;
 /// Event: the program has truncated a partition: topic, partition, start (log start offset) and end (next offset).
 pub const THALWEG_EVENT_TRUNCATED: u32 = 8;
 /// Event: the engine has ended. clean: the next open recovers nothing. The last one.
 pub const THALWEG_EVENT_CLOSED: u32 = 9;
-
 /// Event: one of two copies of what the store consists of is damaged; the other one is used, and nothing is lost.
 pub const THALWEG_EVENT_DAMAGED_COPY: u32 = 10;
+/// Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition.
+pub const THALWEG_EVENT_SPACE_AVAILABLE: u32 = 11;
 
-/// Something that happened in an engine. Set size, or all to zero and size, before the call. What does not belong to the
+/// Something that happened in an engine. Make it ready with thalweg_event_init before the call. What does not belong to the
 /// kind is 0 or empty.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -75,6 +77,15 @@ pub struct thalweg_event {
 // SAFETY: integers without padding.
 unsafe impl Prefixed for thalweg_event {
     const NAME: &'static str = "thalweg_event";
+}
+
+/// Makes an event ready to be filled. size is sizeof(thalweg_event). NULL is allowed.
+///
+/// Does not block. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_event_init(event: *mut thalweg_event, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(event, size) };
 }
 
 pub(crate) static EVENTS: Table<Events> = Table::new(8, "events");
@@ -118,6 +129,10 @@ impl From<&Event> for thalweg_event {
             EventKind::NoSpace { topic, partition, error, .. } => {
                 of(topic, *partition, 0, 0);
                 (THALWEG_EVENT_NO_SPACE, Some(error))
+            }
+            EventKind::SpaceAvailable { topic, partition, .. } => {
+                of(topic, *partition, 0, 0);
+                (THALWEG_EVENT_SPACE_AVAILABLE, None)
             }
             EventKind::Truncated { topic, partition, log_start, next_offset, .. } => {
                 of(topic, *partition, *log_start, *next_offset);

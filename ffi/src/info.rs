@@ -11,7 +11,7 @@ use crate::error::thalweg_error;
 use crate::status::thalweg_status;
 use crate::text::copy_text;
 
-/// How an engine works. Set size, or all to zero and size, before the call.
+/// How an engine works. Make it ready with thalweg_info_init before the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct thalweg_info {
@@ -58,6 +58,15 @@ pub struct thalweg_info {
 // SAFETY: integers without padding.
 unsafe impl Prefixed for thalweg_info {
     const NAME: &'static str = "thalweg_info";
+}
+
+/// Makes information ready to be filled. size is sizeof(thalweg_info). NULL is allowed.
+///
+/// Does not block. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_info_init(info: *mut thalweg_info, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(info, size) };
 }
 
 impl From<&thalweg::Info> for thalweg_info {

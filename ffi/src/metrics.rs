@@ -9,7 +9,7 @@ use crate::error::thalweg_error;
 use crate::status::thalweg_status;
 use crate::text::copy_text;
 
-/// What an engine counts of itself. Set size, or all to zero and size, before the call. Counters are since it was opened
+/// What an engine counts of itself. Make it ready with thalweg_metrics_init before the call. Counters are since it was opened
 /// and only grow; sizes are bytes. What concerns shards, topics, partitions and consumers is in
 /// thalweg_engine_metrics_json.
 #[repr(C)]
@@ -77,6 +77,15 @@ unsafe impl Prefixed for thalweg_metrics {
     const NAME: &'static str = "thalweg_metrics";
 }
 
+/// Makes metrics ready to be filled. size is sizeof(thalweg_metrics). NULL is allowed.
+///
+/// Does not block. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_metrics_init(metrics: *mut thalweg_metrics, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(metrics, size) };
+}
+
 fn metrics(object: &EngineObject) -> thalweg_metrics {
     let engine = object.engine.metrics().engine;
     let memory = engine.memory;
@@ -130,7 +139,7 @@ pub unsafe extern "C" fn thalweg_engine_metrics(
     }
 }
 
-/// All that an engine counts of itself, as one line of JSON. Written to buffer, cut to capacity, with a zero byte at its
+/// All that an engine counts of itself, as one line of JSON: docs/METRICS.md has the names. Written to buffer, cut to capacity, with a zero byte at its
 /// end; size gets how long all of it is, without that byte. With NULL and capacity 0 only size is told; the next call may
 /// need more.
 ///

@@ -1,9 +1,14 @@
-//! Why the last appends of a completion queue failed, for whoever asks.
+//! Why the last appends of a completion queue, or the last parts of appends to a topic, failed, for whoever asks.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thalweg::Error;
+
+use crate::arguments;
+use crate::error::thalweg_error;
+use crate::failure::{Answer, Failure};
+use crate::status::NOT_FOUND;
 
 /// So many are kept; older ones give way.
 const KEPT: usize = 1024;
@@ -35,8 +40,20 @@ impl Reasons {
         state.number
     }
 
+    /// Tells the failure of a number as a call tells its error.
+    ///
+    /// # Safety
+    /// NULL, or valid for reads and writes as far as its size says.
+    pub(crate) unsafe fn tell(&self, number: u64, why: *mut thalweg_error) -> Answer {
+        // SAFETY: as the caller says.
+        let room = unsafe { arguments::filled(why)? };
+        let reason = self.get(number).ok_or_else(|| Failure::new(NOT_FOUND, "no failure of this number is kept"))?;
+        room.put(&thalweg_error::from(&reason.into()));
+        Ok(())
+    }
+
     /// The failure of a number, if it is still kept.
-    pub(crate) fn get(&self, number: u64) -> Option<Error> {
+    fn get(&self, number: u64) -> Option<Error> {
         let state = self.lock();
         let newer = usize::try_from(state.number.checked_sub(number)?).ok()?;
         let at = state.kept.len().checked_sub(newer + 1)?;

@@ -1,10 +1,9 @@
 //! Records that are appended.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use thalweg::limits::{BATCH_RECORDS_MAX, HEADER_NAME_MAX, HEADERS_MAX, KEY_MAX, RECORD_MAX};
-use thalweg::{Record, RecordHeader};
+use thalweg::{Record, RecordHeader, RecordList, RecordSource};
 
 use crate::arguments::array;
 use crate::failure::{Answer, Failure};
@@ -45,22 +44,38 @@ pub struct thalweg_record {
 }
 
 impl thalweg_record {
-    /// Makes this one, without its headers, in `place`, which is filled unless it fails: to be moved costs more than all
-    /// else here.
-    ///
-    /// # Safety
-    /// What it points to is readable for as long as `'a`.
+    /// Whether [`check`](Self::check) refuses it: all at once, since a batch has many.
     #[inline(always)]
-    unsafe fn make<'a>(&self, place: &mut MaybeUninit<Record<'a>>) -> Answer {
-        if (self.flags & !THALWEG_RECORD_TIMESTAMP) | self.reserved != 0 {
+    fn is_wrong(&self) -> bool {
+        self.is_unknown() | self.key.is_beyond(KEY_MAX) | self.value.is_beyond(RECORD_MAX)
+    }
+
+    #[inline(always)]
+    fn is_unknown(&self) -> bool {
+        (self.flags & !THALWEG_RECORD_TIMESTAMP) | self.reserved != 0
+    }
+
+    /// Refuses what it cannot be; its headers are not looked at.
+    #[inline(always)]
+    fn check(&self) -> Answer {
+        if self.is_unknown() {
             return Err(unknown());
         }
+        self.key.check(KEY_MAX, "a key")?;
+        self.value.check(RECORD_MAX, "a value")
+    }
+
+    /// What it says, without its headers.
+    ///
+    /// # Safety
+    /// It was [checked](Self::check), and what it points to is readable for as long as `'a`.
+    #[inline(always)]
+    unsafe fn checked<'a>(&self) -> Record<'a> {
+        let mut record = Record::default();
         // SAFETY: as the caller says.
-        let (key, value) = unsafe { (self.key.read(KEY_MAX, "a key")?, self.value.read(RECORD_MAX, "a value")?) };
-        let record = place.write(Record::default());
-        (record.key, record.value) = (key, value);
+        (record.key, record.value) = unsafe { (self.key.checked(), self.value.checked()) };
         record.timestamp = (self.flags != 0).then_some(self.timestamp);
-        Ok(())
+        record
     }
 
     /// Puts its headers behind those that are there.
@@ -91,32 +106,42 @@ fn unknown() -> Failure {
     Failure::new(INVALID_ARGUMENT, "flags or reserved of a record have something that this version does not know")
 }
 
+/// The records of one append, and the key that its partition may be chosen by.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub records: RecordList<'a>,
+    pub key: Option<&'a [u8]>,
+}
+
 /// Runs with one record of the caller.
 ///
 /// # Safety
 /// What it points to is readable.
 #[inline(always)]
-pub(crate) unsafe fn with_record<T>(
-    record: &thalweg_record,
-    run: impl FnOnce(&[Record<'_>]) -> Answer<T>,
-) -> Answer<T> {
+pub(crate) unsafe fn with_record<T>(record: &thalweg_record, run: impl FnOnce(Given<'_>) -> Answer<T>) -> Answer<T> {
     let mut headers = Vec::new();
-    let mut made = MaybeUninit::uninit();
-    // SAFETY: as the caller says.
-    unsafe { record.make(&mut made)? };
-    // SAFETY: it was made.
-    let made = unsafe { made.assume_init_mut() };
+    record.check()?;
+    // SAFETY: it was checked; else as the caller says.
+    let mut made = [unsafe { record.checked() }];
     if record.header_count != 0 {
         // SAFETY: as the caller says.
         unsafe { record.headers(&mut headers)? };
-        made.headers = &headers;
+        made[0].headers = &headers;
     }
     // In one place, where it becomes part of this.
-    run(std::slice::from_ref(made))
+    run(Given { key: made[0].key, records: (&made).into() })
 }
 
-/// Records that are made where they stay without asking for memory.
-const FEW: usize = 128;
+/// Records without headers, which are read where the caller has them.
+struct InPlace<'a>(&'a [thalweg_record]);
+
+impl RecordSource for InPlace<'_> {
+    #[inline]
+    fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+        // SAFETY: `with_records` has checked them, and its caller says that they are readable.
+        self.0.iter().map(|record| unsafe { record.checked() })
+    }
+}
 
 /// Runs with the records of the caller.
 ///
@@ -125,42 +150,69 @@ const FEW: usize = 128;
 pub(crate) unsafe fn with_records<T>(
     records: *const thalweg_record,
     count: usize,
+    run: impl FnOnce(Given<'_>) -> Answer<T>,
+) -> Answer<T> {
+    // SAFETY: as the caller says.
+    let (records, headers) = unsafe { checked(records, count)? };
+    // SAFETY: it was checked; else as the caller says.
+    let key = records.first().and_then(|record| unsafe { record.checked() }.key);
+    if headers {
+        let run = |records: &[Record<'_>]| run(Given { key, records: records.into() });
+        // SAFETY: as the caller says.
+        return unsafe { listed(records, run) };
+    }
+    run(Given { key, records: RecordList::from_source(&InPlace(records)) })
+}
+
+/// As [`with_records`], with a list of them.
+///
+/// # Safety
+/// What they point to is readable.
+pub(crate) unsafe fn with_list<T>(
+    records: *const thalweg_record,
+    count: usize,
     run: impl FnOnce(&[Record<'_>]) -> Answer<T>,
 ) -> Answer<T> {
     // SAFETY: as the caller says.
+    unsafe { listed(checked(records, count)?.0, run) }
+}
+
+/// The records of the caller, each of them checked, and whether any has headers.
+///
+/// # Safety
+/// They are readable for as long as `'a`.
+unsafe fn checked<'a>(records: *const thalweg_record, count: usize) -> Answer<(&'a [thalweg_record], bool)> {
+    // SAFETY: as the caller says.
     let records = unsafe { array(records, count, BATCH_RECORDS_MAX, "records")? };
-    let mut few = [const { MaybeUninit::uninit() }; FEW];
-    let mut many = Vec::new();
-    let room = match few.get_mut(..records.len()) {
-        Some(room) => room,
-        None => {
-            many.resize_with(records.len(), MaybeUninit::uninit);
-            &mut many[..]
-        }
-    };
-    let mut headers = 0;
-    for (record, room) in records.iter().zip(&mut *room) {
-        // SAFETY: as the caller says.
-        unsafe { record.make(room)? };
+    let (mut headers, mut wrong) = (0, false);
+    for record in records {
+        wrong |= record.is_wrong();
         headers |= record.header_count;
     }
-    // SAFETY: each was written, for there are as many as records.
-    let made = unsafe { &mut *(std::ptr::from_mut(room) as *mut [Record<'_>]) };
-    if headers == 0 {
-        return run(made);
+    if wrong {
+        records.iter().try_for_each(thalweg_record::check)?;
     }
+    Ok((records, headers != 0))
+}
+
+/// Makes a list of records that were checked, with their headers.
+///
+/// # Safety
+/// What they point to is readable.
+unsafe fn listed<T>(records: &[thalweg_record], run: impl FnOnce(&[Record<'_>]) -> Answer<T>) -> Answer<T> {
     let mut headers = Vec::new();
     let mut ranges: Vec<Range<usize>> = Vec::with_capacity(records.len());
     for record in records {
         let first = headers.len();
-        // SAFETY: as the caller says.
-        unsafe { record.headers(&mut headers)? };
+        if record.header_count != 0 {
+            // SAFETY: as the caller says.
+            unsafe { record.headers(&mut headers)? };
+        }
         ranges.push(first..headers.len());
     }
-    for (record, range) in made.iter_mut().zip(ranges) {
-        record.headers = &headers[range];
-    }
-    run(made)
+    // SAFETY: they were checked; else as the caller says.
+    let made = |(record, range): (&thalweg_record, Range<usize>)| unsafe { record.checked() }.headers(&headers[range]);
+    run(&records.iter().zip(ranges).map(made).collect::<Vec<_>>())
 }
 
 /// A value that is put together from pieces.

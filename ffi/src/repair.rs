@@ -8,7 +8,7 @@ use crate::engine::{ENGINES, thalweg_engine};
 use crate::error::thalweg_error;
 use crate::status::thalweg_status;
 
-/// What was left of damaged positions or key-values. Set size, or all to zero and size, before the call.
+/// What was left of damaged positions or key-values. Make it ready with thalweg_repaired_init before the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct thalweg_repaired {
@@ -27,6 +27,15 @@ pub struct thalweg_repaired {
 // SAFETY: integers without padding.
 unsafe impl Prefixed for thalweg_repaired {
     const NAME: &'static str = "thalweg_repaired";
+}
+
+/// Makes the struct ready to be filled. size is sizeof(thalweg_repaired). NULL is allowed.
+///
+/// Does not block. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_repaired_init(repaired: *mut thalweg_repaired, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(repaired, size) };
 }
 
 impl From<&Repaired> for thalweg_repaired {

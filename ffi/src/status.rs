@@ -31,7 +31,8 @@ pub const THALWEG_CORRUPT: i32 = 8;
 pub const THALWEG_UNSUPPORTED: i32 = 9;
 /// The operating system refused a read, write or flush.
 pub const THALWEG_IO: i32 = 10;
-/// No space is left on the device, or the quota is used up.
+/// No space is left on the device, or the quota is used up. THALWEG_EVENT_SPACE_AVAILABLE tells when another try may
+/// succeed.
 pub const THALWEG_NO_SPACE: i32 = 11;
 /// The operating system does not permit it.
 pub const THALWEG_PERMISSION_DENIED: i32 = 12;

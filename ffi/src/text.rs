@@ -23,18 +23,41 @@ impl thalweg_bytes {
         }
     }
 
+    /// Refuses what has more bytes than `limit`, and NULL with a size.
+    #[inline(always)]
+    pub(crate) fn check(&self, limit: usize, name: &str) -> Answer {
+        // Without a branch between what is there and what is not: a batch has both, one behind the other.
+        if self.is_beyond(limit) {
+            return Err(if self.size > limit { too_large(name, self.size, limit) } else { null(name) });
+        }
+        Ok(())
+    }
+
+    /// Whether [`check`](Self::check) refuses it.
+    #[inline(always)]
+    pub(crate) fn is_beyond(&self, limit: usize) -> bool {
+        (self.size > limit) | (self.data.is_null() & (self.size != 0))
+    }
+
+    /// The bytes, if there are any.
+    ///
+    /// # Safety
+    /// They were [checked](Self::check) against a limit that a slice may have, and are readable for as long as `'a`.
+    #[inline(always)]
+    pub(crate) unsafe fn checked<'a>(self) -> Option<&'a [u8]> {
+        // SAFETY: as the caller says.
+        (!self.data.is_null()).then(|| unsafe { std::slice::from_raw_parts(self.data.cast(), self.size) })
+    }
+
     /// The bytes, if there are any. `limit`: beyond it they are not looked at.
     ///
     /// # Safety
     /// They are readable for as long as `'a`.
     #[inline(always)]
     pub(crate) unsafe fn read<'a>(self, limit: usize, name: &str) -> Answer<Option<&'a [u8]>> {
-        // Without a branch between what is there and what is not: a batch has both, one behind the other.
-        if (self.size > limit) | (self.data.is_null() & (self.size != 0)) {
-            return Err(if self.size > limit { too_large(name, self.size, limit) } else { null(name) });
-        }
-        // SAFETY: as the caller says; no limit is beyond what a slice may have.
-        Ok((!self.data.is_null()).then(|| unsafe { std::slice::from_raw_parts(self.data.cast(), self.size) }))
+        self.check(limit, name)?;
+        // SAFETY: as the caller says.
+        Ok(unsafe { self.checked() })
     }
 }
 

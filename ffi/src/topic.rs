@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thalweg::limits::{KEY_MAX, PARTITIONS_MAX};
 use thalweg::{Topic, TopicDescription, TopicOptions};
 
+use crate::append::thalweg_record_result;
 use crate::arguments::{self, Prefixed, check, put_all};
 use crate::call::{call_on, close};
 use crate::damage::thalweg_damaged_range;
@@ -14,6 +15,7 @@ use crate::error::thalweg_error;
 use crate::failure::Answer;
 use crate::handle::Table;
 use crate::indexes::Indexes;
+use crate::reasons::Reasons;
 use crate::status::thalweg_status;
 use crate::text::{bytes, put_text, string};
 
@@ -82,12 +84,14 @@ pub struct thalweg_partition_info {
 pub(crate) struct TopicObject {
     pub(crate) topic: Topic,
     pub(crate) indexes: Arc<Indexes>,
+    /// Of appends that are made of parts.
+    pub(crate) reasons: Reasons,
 }
 
 pub(crate) static TOPICS: Table<TopicObject> = Table::new(2, "a topic");
 
 fn open(object: &EngineObject, topic: Topic) -> Answer<*mut thalweg_topic> {
-    TOPICS.open(TopicObject { topic, indexes: Arc::clone(&object.indexes) })
+    TOPICS.open(TopicObject { topic, indexes: Arc::clone(&object.indexes), reasons: Reasons::default() })
 }
 
 impl From<&TopicDescription> for thalweg_topic_info {
@@ -270,6 +274,30 @@ pub unsafe extern "C" fn thalweg_topic_list_partitions(
             let all = object.topic.describe()?.partitions;
             let from = all.iter().skip(first as usize);
             put_all(partitions, capacity, count, from.map(thalweg_partition_info::from))
+        })
+    }
+}
+
+/// Why a part of thalweg_topic_append_split failed: what a call that fails tells in its error. The last 1,024 failures of
+/// a handle are kept.
+///
+/// result: as it was told by a split of this handle. why: made ready with thalweg_error_init; gets the status, the operating
+/// system's error number, the offsets that are damaged, and a sentence.
+///
+/// Does not block. Any thread. Errors: NOT_FOUND if the part has not failed, or the failure is not kept any more;
+/// INVALID_ARGUMENT, also for a why that is not ready; CLOSED, FORKED. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_topic_failure(
+    topic: *mut thalweg_topic,
+    result: *const thalweg_record_result,
+    why: *mut thalweg_error,
+    error: *mut thalweg_error,
+) -> thalweg_status {
+    // SAFETY: the caller's pointers are what they say.
+    unsafe {
+        call_on(&TOPICS, topic, error, |object| {
+            check(result, "result")?;
+            object.reasons.tell((*result).failure, why)
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::{ENGINES, thalweg_engine};
 use crate::error::thalweg_error;
 use crate::status::thalweg_status;
 
-/// What verification found. Set size, or all to zero and size, before the call.
+/// What verification found. Make it ready with thalweg_verify_report_init before the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct thalweg_verify_report {
@@ -38,6 +38,15 @@ pub struct thalweg_verify_report {
 // SAFETY: integers without padding.
 unsafe impl Prefixed for thalweg_verify_report {
     const NAME: &'static str = "thalweg_verify_report";
+}
+
+/// Makes a report ready to be filled. size is sizeof(thalweg_verify_report). NULL is allowed.
+///
+/// Does not block. Any thread. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn thalweg_verify_report_init(report: *mut thalweg_verify_report, size: usize) {
+    // SAFETY: the caller's struct is as large as it says.
+    unsafe { arguments::init(report, size) };
 }
 
 /// Reads everything that is on the device, and checks every checksum and every offset. report: gets the sums. Appends and

@@ -1,4 +1,7 @@
 /* Appends that are waited for, records of every shape, and limits. */
+#include <errno.h>
+#include <sys/resource.h>
+
 #include "check.h"
 
 static thalweg_error error;
@@ -204,6 +207,63 @@ static void targets(thalweg_engine *engine) {
     OK(thalweg_topic_close(topic, &error));
 }
 
+/* A part that failed has its reason, and the others have none. */
+static void parts_that_fail(void) {
+    thalweg_engine *engine = open_engine(new_directory());
+    thalweg_topic *topic = create_topic(engine, "failing", 2), *other = NULL;
+    OK(thalweg_topic_open(engine, "failing", &other, &error));
+    static char value[128 << 10];
+    thalweg_record records[2] = {record_of("small"), record_of("small")};
+    const char *keys[2] = {"a", "a"};
+    uint32_t first, second;
+    OK(thalweg_topic_partition_of(topic, "a", 1, &first, &error));
+    static const char others[] = "bcdefghijklmnop";
+    for (int i = 0; others[i] != 0 && keys[1] == keys[0]; i++) {
+        OK(thalweg_topic_partition_of(topic, others + i, 1, &second, &error));
+        if (second != first) keys[1] = others + i;
+    }
+    CHECK(keys[1] != keys[0]);
+    for (int i = 0; i < 2; i++) records[i].key = (thalweg_bytes){keys[i], 1};
+    thalweg_record_result results[2];
+    thalweg_error why;
+    thalweg_error_init(&why, sizeof why);
+    OK(thalweg_topic_append_split(topic, records, 2, results, &error));
+    for (int i = 0; i < 2; i++) {
+        CHECK(results[i].status == THALWEG_OK && results[i].failure == 0);
+        ANSWERS(THALWEG_NOT_FOUND, thalweg_topic_failure(topic, &results[i], &why, &error));
+    }
+    /* From here on the system refuses to write behind this, which one of the parts has to. */
+    struct rlimit before, small;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = before;
+    small.rlim_cur = 64 << 10;
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    records[1].value = (thalweg_bytes){value, sizeof value};
+    do {
+        OK(thalweg_topic_append_split(topic, records + 1, 1, results + 1, &error));
+    } while (results[1].status == THALWEG_OK);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(results[1].failure != 0 && results[1].partition == second && results[1].offset == 0);
+    OK(thalweg_topic_failure(topic, &results[1], &why, &error));
+    CHECK(why.status == results[1].status && why.os_error == EFBIG);
+    CHECK(strstr(why.message, "failing") && strstr(why.message, "File too large"));
+    /* Beside one that is well. */
+    OK(thalweg_topic_append_split(topic, records, 2, results, &error));
+    CHECK(results[0].status == THALWEG_OK && results[0].failure == 0 && results[0].offset == 1);
+    CHECK(results[1].status == THALWEG_PARTITION_FAILED && results[1].failure != 0);
+    OK(thalweg_topic_failure(topic, &results[1], &why, &error));
+    CHECK(why.status == THALWEG_PARTITION_FAILED && strstr(why.message, "failing"));
+    /* Only of its own handle. */
+    ANSWERS(THALWEG_NOT_FOUND, thalweg_topic_failure(other, &results[1], &why, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_failure(topic, &results[1], NULL, &error));
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_failure(topic, NULL, &why, &error));
+    why.size = 0;
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_topic_failure(topic, &results[1], &why, &error));
+    OK(thalweg_topic_close(other, &error));
+    OK(thalweg_topic_close(topic, &error));
+    thalweg_engine_close(engine, NULL);
+}
+
 /* The largest record, there and back. */
 static void large(thalweg_engine *engine) {
     thalweg_topic *topic = create_topic(engine, "large", 1);
@@ -286,6 +346,7 @@ void test_appends(void) {
     parts(topic);
     limits(topic);
     targets(engine);
+    parts_that_fail();
     large(engine);
     sizes_of_batches(engine);
     OK(thalweg_topic_close(topic, &error));

@@ -79,6 +79,7 @@ thalweg_status topic_call(int nth, thalweg_topic *topic, thalweg_error *error) {
     thalweg_batch *batch = NULL;
     thalweg_batch_view view;
     thalweg_status status;
+    thalweg_error why;
     uint32_t partition;
     uint64_t offset;
     switch (nth) {
@@ -107,6 +108,11 @@ thalweg_status topic_call(int nth, thalweg_topic *topic, thalweg_error *error) {
         case 16: return thalweg_topic_truncate_before(topic, 0, 0, error);
         case 17: return thalweg_topic_list_frames(topic, 0, 0, 9, frames, 4, &count, error);
         case 18: return thalweg_topic_truncate_after(topic, 0, 0, error);
+        case 19:
+            thalweg_error_init(&why, sizeof why);
+            results[0].failure = 0;
+            status = thalweg_topic_failure(topic, results, &why, error);
+            return status == THALWEG_NOT_FOUND ? THALWEG_OK : status;
         default: return -1;
     }
 }

@@ -66,6 +66,7 @@ void test_consumers(void);
 void test_positions(void);
 void test_key_values(void);
 void test_watching(void);
+void test_space(void);
 void test_threads(void);
 void test_forks(void);
 void test_crashes(void);

@@ -96,7 +96,8 @@ void test_crashes(void) {
         ANSWERS(THALWEG_WOULD_BLOCK, status);
         if (expected < acknowledged || acknowledged == 0)
             FAIL("%llu records of %llu", (unsigned long long)expected, (unsigned long long)acknowledged);
-        thalweg_info info = {.size = sizeof info};
+        thalweg_info info;
+        thalweg_info_init(&info, sizeof info);
         OK(thalweg_engine_info(engine, &info, &error));
         CHECK(info.recovered_damaged == 0);
         OK(thalweg_reader_close(reader, &error));

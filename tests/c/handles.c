@@ -159,7 +159,8 @@ static void parents_may_go_first(void) {
     ANSWERS(THALWEG_CLOSED, thalweg_key_values_put(all.values, "k", 1, "v", 1, &error));
     ANSWERS(THALWEG_CLOSED, thalweg_engine_close(all.engine, &error));
     CHECK(value_is(&view, 0, "value"));
-    thalweg_event event = {.size = sizeof event};
+    thalweg_event event;
+    thalweg_event_init(&event, sizeof event);
     while (thalweg_events_poll(all.events, &event, &error) == THALWEG_OK) continue;
     CHECK(event.kind == THALWEG_EVENT_CLOSED && event.clean == 1);
     OK(thalweg_reader_close(all.reader, &error));

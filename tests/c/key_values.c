@@ -72,7 +72,8 @@ void test_key_values(void) {
     OK(thalweg_key_values_open(engine, topic, &values, &error));
     OK(thalweg_key_values_get(values, "term", 4, buffer, 8, &size, &error));
     CHECK(size == 1 && buffer[0] == '7');
-    thalweg_repaired repaired = {.size = sizeof repaired};
+    thalweg_repaired repaired;
+    thalweg_repaired_init(&repaired, sizeof repaired);
     OK(thalweg_key_values_repair(engine, &repaired, &error));
     CHECK(repaired.kept > 0 && repaired.uncertain == 0 && repaired.lost == 0);
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_key_values_repair(engine, NULL, &error));

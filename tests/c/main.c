@@ -25,7 +25,8 @@ static const struct test TESTS[] = {
     {"calls", test_calls},         {"handles", test_handles},         {"options", test_options},
     {"topics", test_topics},       {"appends", test_appends},         {"completions", test_completions},
     {"reads", test_reads},         {"consumers", test_consumers},     {"positions", test_positions},
-    {"key_values", test_key_values}, {"watching", test_watching},     {"threads", test_threads},
+    {"key_values", test_key_values}, {"watching", test_watching},     {"space", test_space},
+    {"threads", test_threads},
 #ifndef SANITIZED
     {"forks", test_forks},
 #endif

@@ -111,7 +111,8 @@ static void one_owner(void) {
     OK(thalweg_engine_open(path, &options, &engine, &error));
     thalweg_topic *topic = NULL;
     ANSWERS(THALWEG_READ_ONLY, thalweg_topic_create(engine, "orders", NULL, &topic, &error));
-    thalweg_info info = {.size = sizeof info};
+    thalweg_info info;
+    thalweg_info_init(&info, sizeof info);
     OK(thalweg_engine_info(engine, &info, &error));
     CHECK(info.read_only == 1 && info.runtime == THALWEG_RUNTIME_POSIX && info.size == sizeof info);
     OK(thalweg_engine_close(engine, &error));
@@ -139,10 +140,40 @@ static void filled(void) {
     OK(thalweg_engine_close(engine, &error));
 }
 
+/* Every struct that begins with its size is made ready alike. */
+static void inits(void) {
+#define READY(type)                                                       \
+    do {                                                                  \
+        union {                                                           \
+            type known;                                                   \
+            unsigned char bytes[sizeof(type) + 8];                        \
+        } made;                                                           \
+        memset(&made, 0xa5, sizeof made);                                 \
+        type##_init(&made.known, sizeof made.known);                      \
+        CHECK(made.known.size == sizeof(type));                           \
+        for (size_t i = sizeof made.known.size; i < sizeof(type); i++)    \
+            CHECK(made.bytes[i] == 0);                                    \
+        CHECK(made.bytes[sizeof(type)] == 0xa5);                          \
+        type##_init(NULL, sizeof(type));                                  \
+    } while (0)
+    READY(thalweg_error);
+    READY(thalweg_engine_options);
+    READY(thalweg_topic_options);
+    READY(thalweg_append_options);
+    READY(thalweg_consumer_options);
+    READY(thalweg_info);
+    READY(thalweg_metrics);
+    READY(thalweg_event);
+    READY(thalweg_verify_report);
+    READY(thalweg_repaired);
+#undef READY
+}
+
 void test_options(void) {
     thalweg_error_init(&error, sizeof error);
     sizes();
     ranges();
     one_owner();
     filled();
+    inits();
 }

@@ -1,4 +1,6 @@
 /* Commits, and named positions. */
+#include <sys/resource.h>
+
 #include "check.h"
 
 static thalweg_error error;
@@ -22,8 +24,43 @@ static void next_is(thalweg_consumer *consumer, const char *value) {
     OK(thalweg_batch_release(batch, &error));
 }
 
+/* What the device refuses of a commit is told with the name that was to be committed; it was told of a topic of the engine's
+   own, which nobody has heard of. */
+static void refused(void) {
+    thalweg_engine *engine = open_engine(new_directory());
+    thalweg_topic *topic = create_topic(engine, "orders", 1);
+    append_value(topic, 0, "a");
+    append_value(topic, 0, "b");
+    thalweg_consumer *consumer = named(engine, "billing", topic);
+    next_is(consumer, "a");
+    OK(thalweg_consumer_commit(consumer, &error));
+    next_is(consumer, "b");
+    thalweg_key_values *values = NULL;
+    OK(thalweg_key_values_open(engine, topic, &values, &error));
+    OK(thalweg_key_values_put(values, "k", 1, "v", 1, &error));
+    struct rlimit before, small;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = before;
+    small.rlim_cur = 4096;
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    thalweg_status committed = thalweg_consumer_commit(consumer, &error);
+    thalweg_error why = error;
+    thalweg_status put = thalweg_key_values_put(values, "k", 1, "v", 1, &error);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(committed != THALWEG_OK && put != THALWEG_OK);
+    if (strstr(why.message, "position of consumer \"billing\": the log of named positions: ") == NULL)
+        FAIL("a refused commit says: %s", why.message);
+    if (strstr(error.message, "key-values of topic \"orders\": the log of key-values: ") == NULL)
+        FAIL("a refused change says: %s", error.message);
+    OK(thalweg_key_values_close(values, &error));
+    OK(thalweg_consumer_close(consumer, &error));
+    OK(thalweg_topic_close(topic, &error));
+    thalweg_engine_close(engine, NULL);
+}
+
 void test_positions(void) {
     thalweg_error_init(&error, sizeof error);
+    refused();
     const char *path = new_directory();
     thalweg_engine *engine = open_engine(path);
     thalweg_topic *topic = create_topic(engine, "orders", 1), *other = create_topic(engine, "other", 2);
@@ -112,7 +149,8 @@ void test_positions(void) {
     consumer = named(engine, "billing", topic);
     next_is(consumer, "b");
     OK(thalweg_consumer_close(consumer, &error));
-    thalweg_repaired repaired = {.size = sizeof repaired};
+    thalweg_repaired repaired;
+    thalweg_repaired_init(&repaired, sizeof repaired);
     OK(thalweg_position_repair(engine, &repaired, &error));
     CHECK(repaired.kept == 4 && repaired.uncertain == 0 && repaired.lost == 0);
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_position_repair(engine, NULL, &error));

@@ -154,7 +154,8 @@ static void held_batches(thalweg_engine *engine) {
     while (count < MOST && (status = thalweg_reader_next(reader, 1, LONG, &held[count], &view, &error)) == THALWEG_OK)
         count++;
     ANSWERS(THALWEG_NO_MEMORY, status);
-    thalweg_metrics metrics = {.size = sizeof metrics};
+    thalweg_metrics metrics;
+    thalweg_metrics_init(&metrics, sizeof metrics);
     OK(thalweg_engine_metrics(engine, &metrics, &error));
     CHECK(metrics.memory_pins > 4 << 20 && metrics.memory_pins <= metrics.memory_pins_limit);
     CHECK(metrics.memory_entries >= count * sizeof(thalweg_entry) && metrics.memory_entries_limit == 16 << 20);

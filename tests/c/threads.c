@@ -94,7 +94,8 @@ static void *meddle(void *argument) {
         thalweg_reader *reader = NULL;
         thalweg_batch *batch = NULL;
         thalweg_batch_view view;
-        thalweg_metrics metrics = {.size = sizeof metrics};
+        thalweg_metrics metrics;
+        thalweg_metrics_init(&metrics, sizeof metrics);
         expect(thalweg_topic_open(engine, "orders", &same, &error), &error, "open");
         if (same == NULL) break;
         expect(thalweg_reader_open(same, 0, THALWEG_START_EARLIEST, 0, &reader, &error), &error, "reader");

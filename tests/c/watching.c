@@ -8,7 +8,8 @@
 static thalweg_error error;
 
 static void numbers(thalweg_engine *engine, thalweg_topic *topic) {
-    thalweg_metrics metrics = {.size = sizeof metrics};
+    thalweg_metrics metrics;
+    thalweg_metrics_init(&metrics, sizeof metrics);
     OK(thalweg_engine_metrics(engine, &metrics, &error));
     uint64_t appends = metrics.appends, bytes = metrics.appended_bytes;
     append_value(topic, 0, "value");
@@ -47,7 +48,8 @@ static void events(thalweg_engine *engine, thalweg_topic *topic) {
     int32_t fd;
     OK(thalweg_events_eventfd(events, &fd, &error));
     ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_events_eventfd(events, NULL, &error));
-    thalweg_event event = {.size = sizeof event};
+    thalweg_event event;
+    thalweg_event_init(&event, sizeof event);
     int opened = 0, recovered = 0;
     while (readable(fd)) {
         OK(thalweg_events_poll(events, &event, &error));
@@ -69,7 +71,8 @@ static void events(thalweg_engine *engine, thalweg_topic *topic) {
 }
 
 static void verification(thalweg_engine *engine, uint64_t records, uint64_t damaged) {
-    thalweg_verify_report report = {.size = sizeof report};
+    thalweg_verify_report report;
+    thalweg_verify_report_init(&report, sizeof report);
     thalweg_damaged_range ranges[2];
     size_t count;
     OK(thalweg_engine_verify(engine, &report, ranges, 2, &count, &error));

@@ -29,10 +29,8 @@ template <typename Call> thalweg_status thrown(Call call) {
 }
 
 static thalweg::engine_options small() {
-    thalweg::engine_options options;
-    options.memory_budget = 64 << 20;
-    options.shards = 1;
-    if (std::getenv("THALWEG_TEST_POSIX") != nullptr) options.runtime = THALWEG_RUNTIME_POSIX;
+    auto options = thalweg::engine_options().with_memory_budget(64 << 20).with_shards(1);
+    if (std::getenv("THALWEG_TEST_POSIX") != nullptr) options.with_runtime(THALWEG_RUNTIME_POSIX);
     return options;
 }
 
@@ -43,8 +41,8 @@ static void appends_and_reads(thalweg::engine &engine) {
     const std::vector<thalweg::header> headers = {{"trace", "4bf9"}, thalweg::header("flag")};
     auto full = thalweg::record("two lamps").with_key("ann").with_timestamp(7).with_headers(headers);
     const auto options = thalweg::append_options().with_term(3).with_expected_offset(0);
-    CHECK(topic.append(full, 1, &options).base_offset == 0);
-    CHECK(thrown([&] { topic.append(full, 1, &options); }) == THALWEG_OFFSET_MISMATCH);
+    CHECK(topic.append(full, 1, options).base_offset == 0);
+    CHECK(thrown([&] { topic.append(full, 1, options); }) == THALWEG_OFFSET_MISMATCH);
     CHECK(topic.append({thalweg::record("a"), thalweg::record(std::string_view("b\0c", 3))}, 1).count == 2);
     CHECK(topic.partition_of("ann") < 2 && topic.next_offset(1) == 3 && topic.partitions().size() == 2);
     CHECK(topic.describe().partitions == 2 && engine.topics().size() == 1);
@@ -143,6 +141,7 @@ static void parts_and_copies(thalweg::engine &engine) {
     for (std::size_t nth = 0; nth < results.size(); nth++) {
         CHECK(results[nth].status == THALWEG_OK);
         CHECK(results[nth].partition == topic.partition_of(std::to_string(nth + 1)));
+        CHECK(!topic.failure(results[nth]));
     }
     CHECK(topic.append_split({}).empty());
 
@@ -167,7 +166,7 @@ static void completions(thalweg::engine &engine) {
     };
     // The queue is full now and then: the next completion makes room.
     while (submitted < 100) {
-        if (topic.submit(thalweg::record("x"), queue, submitted, 0, &options)) submitted++;
+        if (topic.submit(thalweg::record("x"), queue, submitted, 0, options)) submitted++;
         else take();
     }
     while (take() > 0) continue;
@@ -175,9 +174,9 @@ static void completions(thalweg::engine &engine) {
     CHECK(queue.under_way() == 0 && queue.wait(done, 16) == 0 && topic.next_offset(0) == 100);
     // The first append of a partition finds no segment, and is told when there is one.
     auto fresh = engine.create_topic("fresh");
-    CHECK(!fresh.submit(thalweg::record("x"), queue, 7, 0, &options) && queue.wait(done, 16) == 1);
+    CHECK(!fresh.submit(thalweg::record("x"), queue, 7, 0, options) && queue.wait(done, 16) == 1);
     CHECK(done[0].token == 7 && done[0].status == THALWEG_WOULD_BLOCK && !queue.failure(done[0]));
-    CHECK(fresh.submit(thalweg::record("x"), queue, 8, 0, &options) && queue.wait(done, 16) == 1);
+    CHECK(fresh.submit(thalweg::record("x"), queue, 8, 0, options) && queue.wait(done, 16) == 1);
     CHECK(done[0].token == 8 && done[0].status == THALWEG_OK);
     engine.delete_topic("fresh");
 }
@@ -202,13 +201,15 @@ static void failures(const std::filesystem::path &place) {
     const thalweg::error why = *queue.failure(done);
     CHECK(why.status() == done.status && why.os_error() == EFBIG);
     CHECK(std::string_view(why.what()).find("failing") != std::string_view::npos);
+    const auto refused = topic.append_split({"a"})[0];
+    CHECK(refused.status == THALWEG_PARTITION_FAILED && topic.failure(refused)->status() == refused.status);
 }
 
 static void consumers(thalweg::engine &engine) {
     auto topic = engine.open_topic("orders");
     {
-        auto consumer = engine.consumer(thalweg::consumer_options("billing"));
-        CHECK(thrown([&] { engine.consumer(thalweg::consumer_options("billing")); }) == THALWEG_ALREADY_OPEN);
+        auto consumer = engine.consumer("billing");
+        CHECK(thrown([&] { engine.consumer("billing"); }) == THALWEG_ALREADY_OPEN);
         consumer.subscribe(topic);
         CHECK(consumer.eventfd() >= 0 && consumer.lag() == 102);
         std::size_t count = 0;
@@ -222,11 +223,7 @@ static void consumers(thalweg::engine &engine) {
         std::thread waker([&] { consumer.wakeup(); });
         CHECK(!consumer.wait());
         waker.join();
-        thalweg_position position{};
-        position.topic = topic.get();
-        position.offset = 50;
-        position.metadata = thalweg::bytes("half");
-        consumer.commit({position});
+        consumer.commit({thalweg::position(topic, 0, 50).with_metadata("half")});
         consumer.unsubscribe(topic);
         CHECK(thrown([&] { engine.reset_position("billing", topic, thalweg::start::earliest()); }) ==
               THALWEG_ALREADY_OPEN);
@@ -255,8 +252,9 @@ static void the_rest(thalweg::engine &engine) {
     auto values = engine.key_values(topic);
     CHECK(!values.get_value("vote"));
     values.put("vote", "node-2");
-    values.write({{thalweg::bytes("term"), thalweg::bytes("7")}, {thalweg::bytes("x"), thalweg::bytes(std::nullopt)}});
-    CHECK(*values.get_value("vote") == "node-2" && values.list().size() == 2);
+    values.write({thalweg::key_value_write::put("term", "7"), thalweg::key_value_write::put("x", "y"),
+                  thalweg::key_value_write::erase("x")});
+    CHECK(*values.get_value("vote") == "node-2" && *values.get_value("term") == "7" && values.list().size() == 2);
     values.erase("vote");
     CHECK(!values.get_value("vote") && (*values.list("t").begin()).value() == "7");
     auto events = engine.events();
@@ -273,6 +271,148 @@ static void the_rest(thalweg::engine &engine) {
     CHECK(thrown([&] { topic.describe(); }) == THALWEG_DELETED);
 }
 
+// Names and bytes are taken in whatever one has them.
+static void spellings(thalweg::engine &engine) {
+    using namespace std::string_literals;
+    using namespace std::string_view_literals;
+    const std::string text = "said";
+    const std::string_view view = text;
+    const char *pointer = text.c_str();
+    CHECK(thrown([&] { engine.open_topic("said"); }) == THALWEG_NOT_FOUND);
+    auto topic = engine.open_or_create_topic("said", thalweg::topic_options().with_partitions(2));
+    CHECK(engine.open_or_create_topic(text).describe().id == topic.describe().id);
+    CHECK(engine.open_or_create_topic(view).describe().partitions == 2);
+    CHECK(engine.open_topic(view).describe().id == engine.open_topic(pointer).describe().id);
+    CHECK(thrown([&] { engine.create_topic(view); }) == THALWEG_ALREADY_EXISTS);
+    // A name that C would see only the beginning of.
+    CHECK(thrown([&] { engine.open_topic("said\0more"sv); }) == THALWEG_INVALID_ARGUMENT);
+    CHECK(thrown([&] { engine.consumer("said\0more"s); }) == THALWEG_INVALID_ARGUMENT);
+
+    topic.append("literal", 0);
+    topic.append(text, 0);
+    topic.append(view, 0);
+    topic.append(pointer, 0);
+    topic.append("with\0zero"sv, 0);
+    topic.append({"one", text, view, thalweg::record("last").with_key(text)}, 0);
+    topic.append_parts(thalweg::record(), {"a", text, view, pointer, "\0"sv}, 0);
+    topic.append_parts(thalweg::record().with_key(view), std::vector<thalweg::bytes>{text, view}, 0);
+    topic.append(thalweg::record().with_key("gone"), 0, thalweg::append_options().with_term(3));
+    topic.append(thalweg::record().with_value(text), 0);
+    CHECK(topic.append_for(std::chrono::seconds(60), "timed", 0).has_value());
+    CHECK(topic.append_for(std::chrono::minutes(1), {"timed", "twice"}, 0)->count == 2);
+    const std::vector<thalweg::header> headers = {{text, view}, thalweg::header("name"), thalweg::header(pointer)};
+    topic.append(thalweg::record("headed").with_headers(headers), 0);
+    thalweg::completion_queue queue;
+    CHECK(topic.submit("x", queue, 1, 0) && topic.submit(text, queue, 2, 0) && topic.submit({"y", view}, queue, 3, 0));
+    thalweg_completion done[3];
+    for (std::size_t count = 0; count < 3;) {
+        const std::size_t taken = queue.wait(done, 3, std::chrono::minutes(1));
+        for (std::size_t nth = 0; nth < taken; nth++) CHECK(done[nth].status == THALWEG_OK);
+        count += taken;
+    }
+    const std::vector<std::string> expected = {
+        "literal", "said", "said", "said", "with\0zero"s, "one", "said", "said", "last", "asaidsaidsaid\0"s, "saidsaid",
+        "", "said", "timed", "timed", "twice", "headed", "x", "said", "y", "said"};
+    std::vector<std::string> values;
+    auto reader = topic.reader(0);
+    while (const auto batch = reader.next(1 << 20, std::chrono::microseconds(0)))
+        for (const auto record : *batch) values.emplace_back(record.value());
+    CHECK(values == expected);
+    const auto partition = topic.partition_of("said");
+    CHECK(topic.partition_of(text) == partition && topic.partition_of(view) == partition);
+
+    auto map = engine.key_values(topic);
+    map.put(text, "1");
+    map.put("k", view);
+    map.write({thalweg::key_value_write::put(view, text), thalweg::key_value_write::erase("k"s)});
+    CHECK(map.get_value(pointer) == text && !map.get_value("k"sv) && map.list(text).size() == 1);
+
+    for (const auto &options : {thalweg::consumer_options(text), thalweg::consumer_options(view),
+                                thalweg::consumer_options(pointer), thalweg::consumer_options().with_name("said"s)}) {
+        CHECK(options.name != pointer);
+        auto consumer = engine.consumer(options);
+        consumer.subscribe(topic);
+        consumer.commit({thalweg::position(topic, 0, 1).with_metadata(text), thalweg::position(topic, 1, 0)});
+    }
+    { auto consumer = engine.consumer(text); }
+    { auto consumer = engine.consumer(view); }
+    CHECK(engine.position_metadata(text, view, 0) == text && engine.position_metadata("said", pointer, 1) == "");
+    CHECK(engine.positions(view).size() == 2 && engine.positions(text).size() == 2);
+    engine.reset_position("else"s, topic, thalweg::start::latest());
+    engine.delete_positions("else"sv);
+    engine.delete_positions(view, topic);
+    engine.delete_topic(view);
+}
+
+// Each setter sets what its name says, and nothing else.
+static void setters(const std::filesystem::path &place) {
+    const auto options = thalweg::engine_options()
+                             .with_runtime(THALWEG_RUNTIME_POSIX)
+                             .with_durability(THALWEG_LOSE_ON_KILL)
+                             .with_memory_budget(80 << 20)
+                             .with_segment_size(1 << 20)
+                             .with_shards(2)
+                             .with_open_files(32)
+                             .with_lock_timeout(std::chrono::seconds(1));
+    CHECK(options.lock_timeout_ms == 1000 && options.segment_size == 1 << 20 && options.flags == 0);
+    CHECK(thalweg::engine_options().with_lock_timeout(thalweg::milliseconds(0)).lock_timeout_ms == -1);
+    const auto flags = [](const thalweg::engine_options &made) { return made.flags; };
+    CHECK(flags(thalweg::engine_options().with_pinned_cores()) == THALWEG_ENGINE_PIN_CORES);
+    CHECK(flags(thalweg::engine_options().with_trusted_shared_directory()) == THALWEG_ENGINE_TRUST_SHARED_DIRECTORY);
+    CHECK(flags(thalweg::engine_options().with_given_up_journal()) == THALWEG_ENGINE_GIVE_UP_JOURNAL);
+    CHECK(thrown([&] { thalweg::engine(place, thalweg::engine_options().with_no_create()); }) == THALWEG_NOT_FOUND);
+    {
+        thalweg::engine engine(place.string(), options);
+        const auto info = engine.info();
+        CHECK(info.runtime == THALWEG_RUNTIME_POSIX && info.memory_budget == 80 << 20 && info.shards == 2);
+        CHECK(info.open_files == 32);
+        CHECK(engine.create_topic("weak").describe().durability == THALWEG_LOSE_ON_KILL);
+        const auto strong = thalweg::topic_options(1).with_partitions(3).with_durability(THALWEG_DURABLE);
+        auto topic = engine.create_topic("strong", strong);
+        CHECK(topic.describe().durability == THALWEG_DURABLE && topic.describe().partitions == 3);
+
+        const std::chrono::system_clock::time_point moment(std::chrono::microseconds(7'500));
+        topic.append(thalweg::record("early").with_timestamp(1), 0);
+        topic.append(thalweg::record("at").with_timestamp(moment), 0,
+                     thalweg::append_options().with_durability(THALWEG_LOSE_ON_POWER_CUT));
+        CHECK((*topic.reader(0, thalweg::start::time(moment)).next())[0].timestamp() == 7);
+        CHECK((*topic.reader(0, thalweg::start::append_time(moment)).next())[0].value() == "early");
+        auto named = thalweg::consumer_options("said");
+        named = thalweg::consumer_options("kept").with_start(thalweg::start::time(moment));
+        const auto copy = named;
+        named.with_name("other");
+        CHECK(std::string_view(copy.name) == "kept" && std::string_view(named.name) == "other");
+        CHECK(copy.start == THALWEG_START_TIME && copy.start_time == 7);
+        auto consumer = engine.consumer(copy);
+        consumer.subscribe(topic);
+        CHECK((*consumer.wait(1 << 20, std::chrono::minutes(1)))[0].value() == "at");
+        // Out of range: where the options say.
+        auto again = engine.consumer(thalweg::consumer_options().with_out_of_range(THALWEG_OUT_OF_RANGE_EARLIEST));
+        again.assign(topic, 0, thalweg::start::offset(0));
+        topic.truncate_before(0, 1);
+        CHECK((*again.wait())[0].value() == "at");
+        const auto timed = thalweg::consumer_options().with_out_of_range_time(moment);
+        CHECK(timed.out_of_range == THALWEG_OUT_OF_RANGE_TIME && timed.out_of_range_time == 7);
+        engine.close();
+    }
+    thalweg::engine engine(std::string_view(place.native()), small().with_read_only());
+    CHECK(engine.info().read_only == 1);
+    CHECK(engine.open_or_create_topic("strong").describe().partitions == 3);
+    CHECK(thrown([&] { engine.open_or_create_topic("none"); }) == THALWEG_READ_ONLY);
+}
+
+// Any duration is a time-out, and none is cut to no time.
+static void durations() {
+    using namespace std::chrono;
+    CHECK(thalweg::timeout(microseconds(1)).ms() == 1 && thalweg::timeout(seconds(2)).ms() == 2000);
+    CHECK(thalweg::timeout(duration<double>(0.0015)).ms() == 2 && thalweg::timeout(nanoseconds(0)).ms() == 0);
+    CHECK(thalweg::timeout(milliseconds(-5)).ms() == 0 && thalweg::timeout(std::nullopt).ms() == -1);
+    CHECK(thalweg::timeout(hours::max()).ms() == -1 && thalweg::timeout(milliseconds::min()).ms() == 0);
+    thalweg::completion_queue queue;
+    thalweg_completion done;
+    CHECK(queue.wait(&done, 1, nanoseconds(1)) == 0);
+}
+
 static void names() {
     CHECK(std::string_view(thalweg::status_name(THALWEG_CORRUPT)) == "CORRUPT");
     CHECK(std::string_view(thalweg::status_text(THALWEG_CLOSED)) == "it is closed");
@@ -285,6 +425,7 @@ static void names() {
 
 int main() {
     names();
+    durations();
     char place[] = "/tmp/thalweg-cpp-XXXXXX";
     CHECK(mkdtemp(place) != nullptr);
     {
@@ -296,6 +437,7 @@ int main() {
         completions(engine);
         consumers(engine);
         the_rest(engine);
+        spellings(engine);
         auto topic = engine.create_topic("late");
         engine.close();
         CHECK(!engine && thrown([&] { topic.append(thalweg::record("x")); }) == THALWEG_CLOSED);
@@ -304,6 +446,7 @@ int main() {
     { thalweg::engine engine(place, small()); }
     thalweg::engine(place, small()).close();
     failures(std::filesystem::path(place) / "failing");
+    setters(std::filesystem::path(place) / "set");
     std::filesystem::remove_all(place);
     std::puts("1 passed, 0 failed, 0 skipped");
 }

@@ -203,6 +203,30 @@ fn every_call_says_what_its_arguments_are_and_who_owns_what_it_gives() {
 }
 
 #[test]
+fn every_struct_with_a_size_has_an_init_and_no_other() {
+    let header = generate();
+    let calls = calls(&header);
+    let abi = fs::read_to_string(root().join("docs/ABI.md")).expect("it is there");
+    let told = abi.split("Structs without a size never change").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let told = told.expect("docs/ABI.md says which structs have no size");
+    let mut sized = Vec::new();
+    for piece in header.split("\ntypedef struct thalweg_").skip(1) {
+        let Some((name, body)) = piece.split_once(" {\n") else { continue };
+        let first = body.lines().find(|line| line.ends_with(';')).unwrap_or_default();
+        if first.trim() == "uint32_t size;" {
+            sized.push(format!("thalweg_{name}_init"));
+        } else {
+            assert!(told.contains(&format!("`thalweg_{name}`")), "docs/ABI.md does not say why {name} has no init");
+        }
+    }
+    let mut inits: Vec<_> = calls.iter().map(|call| call.name.clone()).filter(|name| name.ends_with("_init")).collect();
+    sized.sort();
+    inits.sort();
+    assert_eq!(inits, sized);
+    assert_eq!(sized.len(), 10);
+}
+
+#[test]
 fn every_handle_says_how_it_is_closed() {
     let header = generate();
     let calls = calls(&header);

@@ -107,6 +107,68 @@ fn take_the_rest(path: &Path) {
     }
 }
 
+/// Files in `pool/`, and their bytes.
+fn pooled(store: &Path) -> (usize, u64) {
+    let files = std::fs::read_dir(store.join("pool")).expect("it is there");
+    let sizes: Vec<u64> = files.map(|file| file.expect("read").metadata().expect("a file").len()).collect();
+    (sizes.len(), sizes.iter().sum())
+}
+
+/// Removed segments were kept for their next use also where others wanted the space: a truncation on a full device gave
+/// nothing back.
+fn pool_gives_way(runtime: Runtime) {
+    if !mount::permitted() {
+        return;
+    }
+    let small = Mounted::new("ext4", 300);
+    let (store, filler) = (small.store(), small.path().join("filler"));
+    let engine = open(&store, runtime);
+    let events = engine.events();
+    let topic = engine.create_topic("t", TopicOptions::default()).expect("a topic");
+    let append = || topic.append(&Record::new(&[7; 30_000]));
+    for _ in 0..1_000 {
+        append().expect("there is space");
+    }
+    topic.truncate_before(0, 999).expect("truncated");
+    let (files, bytes) = pooled(&store);
+    assert!(files <= 8 && bytes > 8 << 20, "{files} files of {bytes} bytes are kept where there is space");
+
+    // What the pool has is used before an append is refused.
+    take_the_rest(&filler);
+    while events.try_next().is_some() {}
+    let mut taken = 0;
+    while append().is_ok() {
+        taken += 30_000;
+    }
+    assert!(taken > bytes - (4 << 20), "{taken} bytes went into the {bytes} of the pool");
+    assert_eq!(pooled(&store).0, 0);
+
+    // A log that is cut on a full device gives its space to everybody.
+    let end = topic.describe().expect("described").partitions[0].high_watermark;
+    topic.truncate_before(0, end - 1).expect("truncating works on a full device");
+    assert!(pooled(&store).1 <= bytes / 4, "{} of {bytes} bytes are kept", pooled(&store).1);
+    let mut other = std::fs::File::create(small.path().join("other")).expect("a file");
+    other.write_all(&vec![1; bytes as usize / 2]).and_then(|()| other.sync_all()).expect("there is space for others");
+    take_the_rest(&filler);
+    while append().is_ok() {}
+
+    // Who does not append is told when there is space.
+    let kinds = || std::iter::from_fn(|| events.try_next()).map(|event| event.kind).collect::<Vec<_>>();
+    let full = kinds();
+    let last = full.iter().rev().find(|kind| ["no_space", "space_available"].contains(&kind.name()));
+    assert!(matches!(last, Some(EventKind::NoSpace { .. })), "{full:?}");
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(kinds().iter().all(|kind| kind.name() != "space_available"));
+    std::fs::remove_file(&filler).expect("removed");
+    let found = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        kinds().iter().any(|kind| matches!(kind, EventKind::SpaceAvailable { topic, partition: 0, .. } if topic == "t"))
+    });
+    assert!(found, "nobody says that there is space");
+    append().expect("and there is");
+    engine.close().expect("a clean close");
+}
+
 /// Key-values that are rewritten all the time, on a full device: what is refused has not happened, what is answered
 /// has, and once there is space the log of them shrinks again.
 fn key_values_without_space(runtime: Runtime) {
@@ -242,6 +304,16 @@ fn key_values_go_on_after_a_full_device_uring() {
 #[test]
 fn key_values_go_on_after_a_full_device_posix() {
     key_values_without_space(Runtime::Posix);
+}
+
+#[test]
+fn the_pool_gives_way_and_space_that_comes_back_is_told_uring() {
+    pool_gives_way(Runtime::Auto);
+}
+
+#[test]
+fn the_pool_gives_way_and_space_that_comes_back_is_told_posix() {
+    pool_gives_way(Runtime::Posix);
 }
 
 #[test]

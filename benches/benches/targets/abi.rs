@@ -3,27 +3,12 @@
 use std::time::Duration;
 
 use thalweg::{AppendOptions, CompletionQueue, Durability, ErrorKind, Record, Start, Target as Goes, Topic};
-use thalweg_bench::{Bench, CCaller, Pair, Target, scratch, thread_time};
+use thalweg_bench::{Bench, CCaller, Pair, Target, rust_append, scratch, thread_time};
 
 use crate::store::Store;
 
 /// Records of one round: few enough for the appenders' part of the memory.
 const RECORDS: u64 = 100_000;
-
-/// As `caller_append` does.
-fn append(topic: &Topic, value: &[u8], batch: usize, calls: u64) {
-    let records = vec![Record::new(value); batch];
-    let options = AppendOptions::default().wait_for_memory(false);
-    for _ in 0..calls {
-        loop {
-            match topic.submit(Goes::Partition(0), &records, options) {
-                Ok(_ticket) => break,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_micros(50)),
-                Err(error) => panic!("an append: {error}"),
-            }
-        }
-    }
-}
 
 /// As `caller_complete` does.
 fn complete(topic: &Topic, queue: &CompletionQueue, value: &[u8], calls: u64) {
@@ -89,14 +74,14 @@ pub(crate) fn appends(bench: &mut Bench) {
             continue;
         }
         let dir = scratch();
-        let c = CCaller::new(dir.path(), &value);
+        let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, |_| {});
         let store = Store::new();
         let topic = store.topic("rust", 1, Durability::LoseOnKill);
         let calls = RECORDS / batch as u64;
         // What waits for the device is not timed: the next round begins with memory of its own.
         let settle = || topic.append(&Record::new(&value)).map(drop).expect("an append");
         let rust = || {
-            let cost = per_record(|| append(&topic, &value, batch, calls));
+            let cost = per_record(|| rust_append(&topic, &value, batch, calls));
             settle();
             cost
         };
@@ -117,7 +102,7 @@ pub(crate) fn completions(bench: &mut Bench) {
     }
     let value = [0x5a; 100];
     let dir = scratch();
-    let c = CCaller::new(dir.path(), &value);
+    let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, |_| {});
     let store = Store::new();
     let topic = store.topic("rust", 1, Durability::LoseOnKill);
     let queue = CompletionQueue::new().expect("a queue");
@@ -142,10 +127,10 @@ pub(crate) fn walks(bench: &mut Bench) {
     }
     let value = [0x5a; 100];
     let dir = scratch();
-    let c = CCaller::new(dir.path(), &value);
+    let c = CCaller::new(dir.path(), &value, Durability::LoseOnKill, |_| {});
     let store = Store::new();
     let topic = store.topic("rust", 1, Durability::LoseOnKill);
-    append(&topic, &value, 100, RECORDS / 100);
+    rust_append(&topic, &value, 100, RECORDS / 100);
     c.append(100, RECORDS / 100);
     topic.append(&Record::new(&value)).expect("an append");
     c.settle();

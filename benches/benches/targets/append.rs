@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use thalweg::Durability;
-use thalweg_bench::{BareFiles, Bench, Pair, Prepared, Target, best_write, memcpy_crc, scratch};
+use thalweg_bench::{BareFiles, Bench, Grid, Pair, Prepared, Sweep, Target, best_write, memcpy_crc, scratch};
 
 use crate::store::{KIB, Store, append};
 
@@ -65,7 +65,9 @@ fn bulk_pair(name: &str, baseline: String) -> Pair<'_> {
 fn steady(bench: &mut Bench, name: &str) {
     let value = vec![0x5a; KIB];
     let dir = scratch();
-    let shape = best_write(dir.path(), SWEEP, Prepared::Written).expect("a bare loop");
+    let Sweep { table, best: shape } =
+        best_write(dir.path(), SWEEP, Prepared::Written, Grid::FULL).expect("a bare loop");
+    println!("{table}");
     let bare = BareFiles::new(dir.path(), 1, BULK, Prepared::Written).expect("a bare file");
     let mut buffers = shape.buffers().expect("buffers");
     let store = Store::new();
@@ -90,7 +92,9 @@ fn steady(bench: &mut Bench, name: &str) {
 fn fresh(bench: &mut Bench, name: &str) {
     let value = vec![0x5a; KIB];
     let dir = scratch();
-    let shape = best_write(dir.path(), SWEEP, Prepared::Reserved).expect("a bare loop");
+    let Sweep { table, best: shape } =
+        best_write(dir.path(), SWEEP, Prepared::Reserved, Grid::FULL).expect("a bare loop");
+    println!("{table}");
     let mut buffers = shape.buffers().expect("buffers");
     let base = || {
         let bare = BareFiles::new(dir.path(), 1, BULK, Prepared::Reserved).expect("a bare file");

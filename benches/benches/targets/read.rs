@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use thalweg::{Durability, Engine, Options, Start, Topic};
-use thalweg_bench::{BareFiles, Bench, Pair, Prepared, Target, best_read, scratch, sum, walk};
+use thalweg_bench::{BareFiles, Bench, Grid, Pair, Prepared, Sweep, Target, best_read, scratch, sum, walk};
 
 use crate::store::{KIB, Store, append};
 
@@ -70,7 +70,8 @@ pub(crate) fn cold(bench: &mut Bench) {
     }
     let dir = scratch();
     let bare = BareFiles::new(dir.path(), 1, COLD, Prepared::Written).expect("a bare file");
-    let shape = best_read(&bare, COLD / 8).expect("a bare loop");
+    let Sweep { table, best: shape } = best_read(&bare, COLD / 8, Grid::FULL).expect("a bare loop");
+    println!("{table}");
     let mut buffers = shape.buffers().expect("buffers");
     let path = dir.path().join("store");
     let options = || Options::default().shards(1).memory_budget(64 << 20);

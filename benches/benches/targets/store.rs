@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use thalweg::{AppendOptions, Durability, Engine, Options, Record, Target, Ticket, Topic, TopicOptions};
-use thalweg_bench::scratch;
+use thalweg_bench::{device_bytes, scratch};
 
 /// A store in a directory of its own, which goes when it is dropped.
 pub(crate) struct Store {
@@ -35,13 +35,6 @@ impl Store {
         let size: u64 = partitions.iter().map(|p| p.size).sum();
         (size as f64 / records as f64, (device_bytes() - self.written) as f64 / records as f64)
     }
-}
-
-/// Bytes that this process has had written to devices.
-fn device_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-    line.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// Submits `count` records in batches of `batch`, and waits for the last. Returns the ns that one record took.

@@ -56,8 +56,7 @@ impl Consumer {
     }
 
     /// As [`next`](Consumer::next), and never waits, not for the device either: it is asked, and a later call has the
-    /// answer. `None`: nothing is there now; [`eventfd`](Consumer::eventfd) tells when to ask again. Only a position that
-    /// has got out of range, with [`OutOfRange::Time`](crate::OutOfRange::Time), has it wait for the device.
+    /// answer. `None`: nothing is there now; [`eventfd`](Consumer::eventfd) tells when to ask again.
     ///
     /// # Errors
     /// As [`poll`](Consumer::poll).
@@ -171,7 +170,7 @@ impl Consumer {
         let read = match slot.read(share, &self.signal, index as u64) {
             Err(error) if error.kind() == ErrorKind::OutOfRange => match self.options.out_of_range.start() {
                 Some(start) => {
-                    slot.seek(start)?;
+                    slot.seek_later(start)?;
                     slot.read(share, &self.signal, index as u64)
                 }
                 None => Err(error),

@@ -3,7 +3,7 @@
 use super::signal::Signal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PartitionId;
-use crate::reader::{Attempt, Batch, Cursor, Source, Start};
+use crate::reader::{Attempt, Batch, Cursor, Found, Search, Source, Start};
 use crate::sync::{Arc, Notify, WaitKey, Waiter};
 use crate::topic::Topic;
 
@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) topic: Topic,
     pub(super) source: Source,
     cursor: Cursor,
+    /// What is being looked for, to go on there.
+    search: Option<Search>,
     /// What is committed under the consumer's name.
     pub(super) committed: Option<u64>,
     /// Where the signal is registered for more records.
@@ -34,7 +36,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(topic: &Topic, source: Source, offset: u64, committed: Option<u64>) -> Slot {
         let cursor = Cursor::in_order(offset);
-        Slot { topic: topic.clone(), source, cursor, committed, waiting: None, asked: false, told: false }
+        Slot { topic: topic.clone(), source, cursor, search: None, committed, waiting: None, asked: false, told: false }
     }
 
     pub(super) fn id(&self) -> PartitionId {
@@ -54,16 +56,39 @@ impl Slot {
     pub(super) fn seek(&mut self, start: Start) -> Result<()> {
         let cut = self.source.cut_before(&self.cursor);
         let offset = self.source.resolve(start)?;
+        self.go(offset, cut);
+        Ok(())
+    }
+
+    /// As [`seek`](Slot::seek), without waiting: where the device has to be asked for it, the next read does.
+    pub(super) fn seek_later(&mut self, start: Start) -> Result<()> {
+        let Start::Time(time) = start else { return self.seek(start) };
+        self.source.renew();
+        self.search = Some(Search::new(time));
+        Ok(())
+    }
+
+    fn go(&mut self, offset: u64, cut: Option<u64>) {
+        self.search = None;
         // The position went back with the cut.
         self.committed = self.committed.map(|committed| committed.min(cut.unwrap_or(committed)));
         self.cursor = Cursor::in_order(offset);
-        Ok(())
     }
 
     /// Reads on, or has the signal told under `token` when there is more. Never waits.
     pub(super) fn read(&mut self, max_bytes: usize, signal: &Arc<Signal>, token: u64) -> Result<Read> {
         self.stop_waiting();
         let notify: Arc<dyn Notify> = Arc::clone(signal) as Arc<dyn Notify>;
+        if let Some(search) = &mut self.search {
+            match self.source.search(search)? {
+                Found::There(offset) => self.go(offset, self.source.cut_before(&self.cursor)),
+                Found::Wait(extent) => {
+                    self.asked = true;
+                    extent.tell(&notify, token);
+                    return Ok(Read::Asked);
+                }
+            }
+        }
         loop {
             match self.source.attempt(&mut self.cursor, max_bytes)? {
                 Attempt::Batch(batch) if !batch.is_empty() => return Ok(Read::Records(batch)),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::DamagedRange;
+use crate::error::{DamagedRange, Place};
 use crate::ids::TopicId;
 use crate::manifest::DamagedCopy;
 use crate::recovery::Recovered;
@@ -93,7 +93,7 @@ impl RecoveryReport {
         });
         let unavailable = found.partitions.iter().filter_map(|(id, partition)| {
             let error = partition.unavailable.as_ref()?;
-            Some(format!("topic {:?} partition {}: {error}", name(id.topic), id.partition))
+            Some(format!("{}: {error}", Place(&name(id.topic), id.partition)))
         });
         RecoveryReport {
             clean: found.clean,

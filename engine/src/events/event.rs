@@ -4,7 +4,7 @@ use core::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::{DamagedRange, Error};
+use crate::error::{DamagedRange, Error, Place};
 
 /// Something that happened in an engine. Taken from [`Events`](crate::Events).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,8 @@ pub enum EventKind {
         /// Why.
         error: Error,
     },
-    /// No space is left for what is appended. Appends are refused until there is some. Comes once until then.
+    /// No space is left for what is appended. Appends are refused until there is some; each asks anew, so that nothing
+    /// else has to be done. Comes once until [`SpaceAvailable`](EventKind::SpaceAvailable).
     #[non_exhaustive]
     NoSpace {
         /// The topic's name.
@@ -105,6 +106,15 @@ pub enum EventKind {
         partition: u32,
         /// What was refused.
         error: Error,
+    },
+    /// There is space again where [`NoSpace`](EventKind::NoSpace) told that there was none. Looked for once a second, and
+    /// with each append. Somebody else may take it: then there is another `NoSpace`.
+    #[non_exhaustive]
+    SpaceAvailable {
+        /// The topic's name.
+        topic: String,
+        /// The partition's index.
+        partition: u32,
     },
     /// The program has truncated a partition's log; durably.
     #[non_exhaustive]
@@ -167,6 +177,7 @@ impl EventKind {
             EventKind::IoError { .. } => "io_error",
             EventKind::PartitionFailed { .. } => "partition_failed",
             EventKind::NoSpace { .. } => "no_space",
+            EventKind::SpaceAvailable { .. } => "space_available",
             EventKind::Truncated { .. } => "truncated",
             EventKind::Closed { .. } => "closed",
         }
@@ -196,10 +207,13 @@ impl fmt::Display for EventKind {
             }
             EventKind::IoError { operation, file, error } => write!(f, "{operation} of {file:?} failed: {error}"),
             EventKind::PartitionFailed { topic, partition, error } => {
-                write!(f, "topic {topic:?} partition {partition} refuses appends: {error}")
+                write!(f, "{} refuses appends: {error}", Place(topic, *partition))
             }
             EventKind::NoSpace { topic, partition, error } => {
-                write!(f, "no space for topic {topic:?} partition {partition}: {error}")
+                write!(f, "no space for {}: {error}", Place(topic, *partition))
+            }
+            EventKind::SpaceAvailable { topic, partition } => {
+                write!(f, "there is space again for {}", Place(topic, *partition))
             }
             EventKind::Truncated { topic, partition, log_start, next_offset } => {
                 write!(f, "topic {topic:?} partition {partition} was truncated to offsets {log_start}..{next_offset}")

@@ -36,6 +36,9 @@ pub(super) fn trace(kind: &EventKind) {
         EventKind::NoSpace { topic, partition, .. } => {
             error!(target: TARGET, event = name, topic, partition, "{kind}");
         }
+        EventKind::SpaceAvailable { topic, partition } => {
+            info!(target: TARGET, event = name, topic, partition, "{kind}");
+        }
         EventKind::Truncated { topic, partition, log_start, next_offset } => {
             info!(target: TARGET, event = name, topic, partition, log_start, next_offset, "{kind}");
         }

@@ -10,6 +10,7 @@ pub(crate) mod manifest;
 pub(crate) mod plan;
 pub(crate) mod record;
 pub(crate) mod segment;
+pub(crate) mod source;
 pub(crate) mod view;
 
 #[cfg(test)]

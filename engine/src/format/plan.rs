@@ -1,7 +1,10 @@
 //! The plan of a frame: all of an append that can be done before its partition's lock is taken.
 
+use core::borrow::Borrow;
+
 use super::frame::{self, Fields, HEADER_SIZE, Kind, Stamp};
 use super::record::{Record, put, store, stored_size};
+use super::source::RecordSource;
 use super::view::{LIST_HEADERS, LIST_NULL_KEY, LIST_NULL_VALUE, LIST_PREFIX, LONG_KEY, OWN_TIME};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{
@@ -35,9 +38,21 @@ impl Plan {
     #[inline]
     pub(crate) fn new(records: &[Record<'_>]) -> Result<Plan> {
         match records {
-            [record] if record.key.is_none_or(|key| key.len() <= usize::from(u16::MAX)) => Plan::single(record),
-            _ => Plan::list(records),
+            [record] if !is_long(record) => Plan::single(record),
+            _ => Plan::list(records.iter()),
         }
+    }
+
+    /// As [`new`](Plan::new).
+    #[inline]
+    pub(crate) fn of_source(source: &impl RecordSource) -> Result<Plan> {
+        let mut records = source.records();
+        if records.len() == 1
+            && let Some(record) = records.next()
+        {
+            return Plan::new(&[record]);
+        }
+        Plan::list(records)
     }
 
     #[inline]
@@ -72,44 +87,49 @@ impl Plan {
         .sized(size)
     }
 
-    fn list(records: &[Record<'_>]) -> Result<Plan> {
-        let Some(first) = records.first() else {
-            return Err(Error::new(ErrorKind::InvalidArgument, "a batch has at least one record"));
-        };
-        if records.len() > BATCH_RECORDS_MAX {
-            return Err(too_large("a batch", records.len(), "records", BATCH_RECORDS_MAX));
+    #[inline(never)]
+    fn list<'r>(records: impl ExactSizeIterator<Item: Borrow<Record<'r>>>) -> Result<Plan> {
+        let total = records.len();
+        if total > BATCH_RECORDS_MAX {
+            return Err(too_large("a batch", total, "records", BATCH_RECORDS_MAX));
         }
-        let own_times = records.iter().any(|record| record.timestamp != first.timestamp);
-        let (mut size, mut payload) = (0, 0);
-        for (index, record) in records.iter().enumerate() {
-            let parts = check(record).map_err(|error| error.context(format_args!("record {index} of the batch")))?;
+        let mut first = None;
+        let mut own_times = false;
+        let mut create_time = None;
+        let (mut size, mut payload, mut timed, mut count) = (0, 0, 0, 0);
+        for record in records {
+            let record = record.borrow();
+            let parts = check(record).map_err(|error| error.context(format_args!("record {count} of the batch")))?;
             payload += parts;
             size += LIST_PREFIX + parts;
-            size += if own_times && record.timestamp.is_some() { 8 } else { 0 };
             size += if is_long(record) { 4 } else { 0 };
             size += if record.headers.is_empty() { 0 } else { 4 };
+            timed += usize::from(record.timestamp.is_some());
+            own_times |= *first.get_or_insert(record.timestamp) != record.timestamp;
+            create_time = create_time.max(record.timestamp);
+            count += 1;
         }
-        let create_time = records.iter().filter_map(|record| record.timestamp).max();
-        let untimed = records.iter().any(|record| record.timestamp.is_none());
-        let flags = if own_times { frame::OWN_TIMES } else { 0 };
-        let count = records.len() as u16;
-        let (term, base_offset) = (None, None);
-        // Less than the frame, whose size is checked.
-        let payload = payload as u32;
-        let shape = Plan {
+        if count == 0 {
+            return Err(Error::new(ErrorKind::InvalidArgument, "a batch has at least one record"));
+        }
+        if own_times {
+            size += timed * 8;
+        }
+        Plan {
             frame_size: 0,
-            payload,
-            count,
-            flags,
+            // Less than the frame, whose size is checked.
+            payload: payload as u32,
+            count: count as u16,
+            flags: if own_times { frame::OWN_TIMES } else { 0 },
             key_size: 0,
             pad: 0,
             own_times,
             create_time,
-            untimed,
-            term,
-            base_offset,
-        };
-        shape.sized(size)
+            untimed: timed < count,
+            term: None,
+            base_offset: None,
+        }
+        .sized(size)
     }
 
     #[inline]
@@ -175,27 +195,60 @@ impl Plan {
 
     /// Writes the body, `frame[40..]`, of a slice that is the whole frame. The header is [`frame::seal`]'s.
     ///
-    /// `records` are those that the plan was made of.
+    /// `records` are those that the plan was made of. Panics with others.
     #[inline]
     pub(crate) fn encode(&self, records: &[Record<'_>], frame: &mut [u8]) {
+        let body = self.begin(frame);
+        let rest = match records {
+            [record] if self.flags & frame::SINGLE != 0 => encode_single(record, body),
+            _ => self.encode_list(records.iter(), body),
+        };
+        self.end(rest);
+    }
+
+    /// As [`encode`](Plan::encode).
+    #[inline]
+    pub(crate) fn encode_source(&self, source: &impl RecordSource, frame: &mut [u8]) {
+        let body = self.begin(frame);
+        let mut records = source.records();
+        let rest = match self.flags & frame::SINGLE {
+            0 => self.encode_list(records, body),
+            _ => encode_single(&records.next().expect("the record of the plan"), body),
+        };
+        self.end(rest);
+    }
+
+    /// Writes what comes before the records in the body; answers the rest of it.
+    #[inline]
+    fn begin<'b>(&self, frame: &'b mut [u8]) -> &'b mut [u8] {
         assert!(frame.len() == self.frame_size(), "the slice is the whole frame");
         // The unused bytes at the end; what else this clears, the body or the header's own writer writes after it.
         *frame.last_chunk_mut::<FRAME_ALIGN>().expect("a frame is not shorter than its header") = [0; FRAME_ALIGN];
-        let mut body = &mut frame[HEADER_SIZE..];
-        if let Some(term) = self.term {
-            body = put(body, &frame::term_field(term));
+        let body = &mut frame[HEADER_SIZE..];
+        match self.term {
+            Some(term) => put(body, &frame::term_field(term)),
+            None => body,
         }
-        let rest = match records {
-            [record] if self.flags & frame::SINGLE != 0 => encode_single(record, body),
-            _ => self.encode_list(records, body),
-        };
-        debug_assert_eq!(rest.len(), usize::from(self.pad), "the records are those of the plan");
     }
 
-    fn encode_list<'b>(&self, records: &[Record<'_>], mut body: &'b mut [u8]) -> &'b mut [u8] {
+    /// `rest` is what the records left of the body.
+    #[inline]
+    fn end(&self, rest: &[u8]) {
+        assert!(rest.len() == usize::from(self.pad), "the records are those of the plan");
+    }
+
+    #[inline(never)]
+    fn encode_list<'b, 'r>(
+        &self,
+        records: impl Iterator<Item: Borrow<Record<'r>>>,
+        mut body: &'b mut [u8],
+    ) -> &'b mut [u8] {
+        let mut count = 0;
         for record in records {
-            body = encode_listed(record, self.own_times, body);
+            body = encode_listed(record.borrow(), self.own_times, body);
+            count += 1;
         }
+        assert!(count == usize::from(self.count), "the records are as many as those of the plan");
         body
     }
 

@@ -105,7 +105,8 @@ impl KeyValues {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let changes = writes.iter().map(|write| self.change(write)).collect::<Result<Vec<Change>>>()?;
-        self.table.write(changes)
+        let written = self.table.write(changes);
+        written.map_err(|error| error.context(format_args!("changing key-values of topic {:?}", self.topic.name())))
     }
 
     /// The keys that begin with `prefix`, which may be empty, with their values, in the order of their bytes.

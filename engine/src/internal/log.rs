@@ -145,7 +145,7 @@ impl Log {
         for records in batches {
             last = Some(submit(
                 &seat,
-                &records,
+                &records[..],
                 AppendOptions::default(),
                 Patience::Until(None),
                 &*self.common.environment,

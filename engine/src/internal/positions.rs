@@ -125,7 +125,9 @@ impl PositionStore {
             let value = [&saved.offset.to_le_bytes()[..], &saved.metadata].concat();
             (key(name, saved.partition), Some(value.into()))
         };
-        self.table.write(positions.iter().map(change).collect())
+        let written = self.table.write(positions.iter().map(change).collect());
+        written
+            .map_err(|error| error.context(format_args!("committing {} of consumer {name:?}", count(positions.len()))))
     }
 
     /// Makes the log anew from what can be read of it.
@@ -165,10 +167,15 @@ impl PositionStore {
         let changes: Vec<Change> = chosen.map(|saved| (key(name, saved.partition), None)).collect();
         let count = changes.len();
         for changes in changes.chunks(BATCH_RECORDS_MAX) {
-            self.table.write(changes.to_vec())?;
+            let written = self.table.write(changes.to_vec());
+            written.map_err(|error| error.context(format_args!("removing positions of consumer {name:?}")))?;
         }
         Ok(count)
     }
+}
+
+fn count(positions: usize) -> String {
+    if positions == 1 { "a position".into() } else { format!("{positions} positions") }
 }
 
 fn prefix(name: &str) -> Vec<u8> {

@@ -241,7 +241,9 @@ impl MetaStore {
             }
             MetaOrder::Checkpoint { set, shard, lsn, settled } => self.checkpoint(set, shard, lsn, &settled, batch),
             MetaOrder::PrepareJournalFile => {
-                let (number, file) = self.journal.take(&**self.manifest.disk(), self.manifest.written())?;
+                let (number, file) = self.with_space_of_pool(|store| {
+                    store.journal.take(&**store.manifest.disk(), store.manifest.written())
+                })?;
                 // Its absence would otherwise look as if it had never been written.
                 let size = self.journal.size();
                 batch.edits.push(Edit::JournalFile { set: self.image().set, number, size });
@@ -274,6 +276,7 @@ impl MetaStore {
             MetaOrder::TruncateBefore { partition, offset } => self.truncate_before(partition, offset, batch),
             MetaOrder::TruncateAfter { partition, offset, end } => self.truncate_after(partition, offset, end, batch),
             MetaOrder::RecycleSegments { generations } => Ok(self.recycle_segments(&generations)),
+            MetaOrder::ProbeSpace { size } => self.probe_space(size, batch),
             MetaOrder::CloseClean => unreachable!("a batch has no request to close"),
         }
     }
@@ -322,7 +325,15 @@ impl MetaStore {
     /// that its activation is not refused.
     fn make_room(&mut self, batch: &Batch) -> Result<()> {
         let promised = (self.prepared.len() + batch.edits.len() + 1) as u64;
-        self.manifest.make_room(promised * STAYS)
+        self.with_space_of_pool(|store| store.manifest.make_room(promised * STAYS))
+    }
+
+    /// Does what takes space, if need be that of the pool: that is for speed, and space comes first.
+    fn with_space_of_pool<T>(&mut self, mut make: impl FnMut(&mut MetaStore) -> Result<T>) -> Result<T> {
+        match make(self) {
+            Err(error) if error.kind() == ErrorKind::NoSpace && self.pool.drain(&**self.manifest.disk()) => make(self),
+            result => result,
+        }
     }
 
     fn prepare_segment(&mut self, partition: PartitionId, size: u64, batch: &mut Batch) -> Result<Executed> {
@@ -346,18 +357,28 @@ impl MetaStore {
             return self.go_on_in(*generation, partition, known);
         }
         let path = names::segment(partition, sequence);
-        let (file, generation) = match self.clean_segment_file(&path, size) {
-            // The pool is for speed; space comes first.
-            Err(error) if error.kind() == ErrorKind::NoSpace && self.pool.drain(&**self.manifest.disk()) => {
-                self.clean_segment_file(&path, size)?
-            }
-            result => result?,
-        };
+        let (file, generation) = self.with_space_of_pool(|store| store.clean_segment_file(&path, size))?;
+        self.pool.shrink(&**self.manifest.disk());
         self.hand_out(path, &file);
         let prepared = Prepared { partition, sequence, file: Arc::clone(&file), capacity };
         self.prepared.insert(generation, prepared);
         let done = MetaDone::SegmentPrepared { sequence, generation, file, capacity };
         Ok(Executed { done, directory: Some(directory), then: Then::Nothing })
+    }
+
+    fn probe_space(&mut self, size: u64, batch: &Batch) -> Result<Executed> {
+        self.make_room(batch)?;
+        // Where a leftover is put away by the next open.
+        let path = self.pool.free_name();
+        self.with_space_of_pool(|store| {
+            let disk = &**store.manifest.disk();
+            // An earlier one may have been refused its end.
+            crate::manifest::store::remove_if_exists(disk, &path)?;
+            let reserved = disk.open(&path, OpenMode::CreateNew).and_then(|file| file.reserve(size));
+            let _ = disk.remove(&path);
+            reserved.map_err(|e| Error::os(format_args!("reserving {size} bytes"), &e))
+        })?;
+        Ok(MetaDone::SpaceFound.into())
     }
 
     /// As [`segment_file`](MetaStore::segment_file), but leaves nothing under the name when it fails.

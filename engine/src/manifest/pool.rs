@@ -1,10 +1,15 @@
 //! Files of removed segments, for their next use: writing into extents that were written before is twice as fast.
+//!
+//! That is worth no space which somebody may want: the pool has a few files, of little compared with what is free.
 
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 use crate::io::{Disk, OpenMode};
 use crate::manifest::{names, store};
+
+/// The pool holds at most what is free beside it, divided by this.
+const FREE_FRACTION: u64 = 8;
 
 /// The pool, which is a directory.
 #[derive(Default)]
@@ -40,6 +45,11 @@ impl Pool {
         Ok(pool)
     }
 
+    /// A name that no file has.
+    pub(super) fn free_name(&self) -> String {
+        names::pooled(self.next)
+    }
+
     /// Renames a file of exactly this size to `path`, whose directory the caller makes durable. `false`: there is none.
     pub(super) fn take(&mut self, disk: &dyn Disk, size: u64, path: &str) -> Result<bool> {
         self.wanted.insert(size);
@@ -49,12 +59,31 @@ impl Pool {
         renamed.map(|()| true).map_err(|e| Error::os("taking a file from the pool", &e))
     }
 
+    /// Removes what is too much for the space that is left on the device, the largest first.
+    pub(super) fn shrink(&mut self, disk: &dyn Disk) {
+        while !self.files.is_empty() && !self.fits(disk, 0) {
+            let largest = (0..self.files.len()).max_by_key(|at| self.files[*at].size).expect("there are files");
+            self.remove(disk, largest);
+        }
+    }
+
+    /// Whether the device has space for a pool with so many bytes more. Where nobody knows, it has.
+    fn fits(&self, disk: &dyn Disk, more: u64) -> bool {
+        let held: u64 = self.files.iter().map(|file| file.size).sum();
+        disk.free_space().map_or(true, |free| held + more <= free / FREE_FRACTION)
+    }
+
+    fn remove(&mut self, disk: &dyn Disk, at: usize) {
+        let file = self.files.swap_remove(at);
+        // Left over if this fails; the next open finds it.
+        let _ = disk.remove(&names::pooled(file.number));
+    }
+
     /// Removes all files: their space is needed. Whether there were any.
     pub(super) fn drain(&mut self, disk: &dyn Disk) -> bool {
         let had_files = !self.files.is_empty();
-        for file in self.files.drain(..) {
-            // Left over if this fails; the next open finds it.
-            let _ = disk.remove(&names::pooled(file.number));
+        while !self.files.is_empty() {
+            self.remove(disk, 0);
         }
         had_files
     }
@@ -68,8 +97,7 @@ impl Pool {
         if self.files.len() >= self.max
             && let Some(at) = self.files.iter().position(|file| !self.wants(file.size))
         {
-            let file = self.files.swap_remove(at);
-            let _ = disk.remove(&names::pooled(file.number));
+            self.remove(disk, at);
         }
         self.files.len() < self.max
     }
@@ -78,7 +106,7 @@ impl Pool {
     /// another segment's.
     pub(super) fn give(&mut self, disk: &dyn Disk, path: &str, in_use: bool) {
         let size = if in_use { None } else { reserved(disk, path).ok() };
-        let size = size.filter(|size| self.wants(*size) && self.has_room(disk));
+        let size = size.filter(|size| self.wants(*size) && self.has_room(disk) && self.fits(disk, *size));
         let number = self.next;
         if let Some(size) = size {
             // Durable before the file is another segment's, so that it can never come back under its old name.

@@ -122,6 +122,10 @@ pub(crate) enum MetaOrder {
     RecycleSegments {
         generations: Vec<Generation>,
     },
+    /// Whether a segment of `size` could be prepared. Leaves nothing behind.
+    ProbeSpace {
+        size: u64,
+    },
     /// Everything is sealed and the journal holds nothing: the next open needs no recovery. The last request.
     CloseClean,
 }
@@ -158,6 +162,7 @@ pub(crate) enum MetaDone {
         removed: Vec<Generation>,
     },
     SegmentsRecycled,
+    SpaceFound,
     /// Whether the manifest now says clean; it does not while a segment is open or a journal file kept.
     Closed {
         clean: bool,

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use super::ticket::Ticket;
 use super::{AppendOptions, Appended, RoundRobin, partition_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::plan::Plan;
 use crate::format::record::Record;
+use crate::format::source::Encode;
 use crate::io::Environment;
 use crate::partition::{Patience, Seat};
 
 /// Appends one batch to a partition.
 pub(crate) fn submit(
     seat: &Seat,
-    records: &[Record<'_>],
+    records: &(impl Encode + ?Sized),
     options: AppendOptions,
     patience: Patience<'_>,
     environment: &dyn Environment,
 ) -> Result<Ticket> {
-    let mut plan = Plan::new(records)?;
+    let mut plan = records.plan()?;
     if let Some(term) = options.term {
         plan = plan.with_term(term)?;
     }

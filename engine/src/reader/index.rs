@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use super::extent::{Extent, Look};
 use super::lender::{Found, Lender, full};
-use super::rebuilding::{Rebuilding, Work};
+use super::rebuilding::{Rebuilding, Unfinished, Work};
 use crate::buffer::{Block, Share};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::segment::Footer;
 use crate::ids::Generation;
 use crate::limits::{BLOCK_MAX, INDEX_INTERVAL, SECTOR};
@@ -33,6 +33,9 @@ struct State {
     rebuilt: BTreeSet<Generation>,
     /// Those whose index is being made so.
     work: BTreeMap<Generation, Work>,
+    /// Those whose log was not to be read to its end: the next try begins with the read that was refused, so that it costs
+    /// no more than that as long as the device does not relent.
+    unfinished: BTreeMap<Generation, Unfinished>,
     /// Indexes that can be loaded again, oldest first, and their bytes.
     loaded: BTreeMap<u64, (std::sync::Weak<Segment>, usize)>,
     bytes: usize,
@@ -44,19 +47,29 @@ impl Indexes {
         let mut state = self.state.lock();
         state.rebuilt.remove(&generation);
         state.work.remove(&generation);
+        state.unfinished.remove(&generation);
     }
 
-    /// An index has been made out of the log, and put where it belongs; or it could not be.
-    pub(super) fn rebuilt(&self, segment: &Arc<Segment>, result: Result<()>) {
+    /// An index has been made out of the log, and put where it belongs.
+    pub(super) fn rebuilt(&self, segment: &Arc<Segment>) {
         let mut state = self.state.lock();
         // The segment may have been forgotten meanwhile.
-        if state.work.remove(&segment.generation).is_none() {
-            return;
+        if state.work.remove(&segment.generation).is_some() {
+            state.rebuilt.insert(segment.generation);
         }
-        match result {
-            Ok(()) => drop(state.rebuilt.insert(segment.generation)),
-            Err(error) => drop(state.work.insert(segment.generation, Work::Failed(error))),
+    }
+
+    /// It could not be made; a part of it may have been.
+    pub(super) fn stopped(&self, segment: &Arc<Segment>, error: Error, unfinished: Option<Unfinished>) {
+        let mut state = self.state.lock();
+        if state.work.remove(&segment.generation).is_some() {
+            state.work.insert(segment.generation, Work::Failed(error));
+            state.unfinished.extend(unfinished.map(|unfinished| (segment.generation, unfinished)));
         }
+    }
+
+    fn is_unfinished(&self, segment: &Arc<Segment>) -> bool {
+        self.state.lock().unfinished.get(&segment.generation).is_some_and(|unfinished| unfinished.is_of(segment))
     }
 
     /// What there is to wait for while an index is being made. The error is told once.
@@ -130,6 +143,10 @@ impl Lender {
         if let Some(goal) = self.rebuilding(partition, segment)? {
             return Ok(Found::Wait(goal));
         }
+        // There is no footer that would do.
+        if self.indexes.is_unfinished(segment) {
+            return self.rebuild(partition, segment, false).map(Found::Wait);
+        }
         // A segment that was cut has no footer, but is asked for it like any other: that opens its file.
         let end = segment.published().position.next_multiple_of(SECTOR);
         let extent = match self.cache.find(segment.generation, end) {
@@ -162,12 +179,7 @@ impl Lender {
 
     /// As [`index`](Lender::index); blocks while the device is asked.
     pub(super) fn index_now(&self, partition: &Partition, segment: &Arc<Segment>) -> Result<Arc<Index>> {
-        loop {
-            match self.index(partition, segment)? {
-                Found::There(index) => return Ok(index),
-                Found::Wait(extent) => extent.wait(None),
-            };
-        }
+        Found::now(|| self.index(partition, segment))
     }
 
     fn load_footer(&self, partition: &Partition, segment: &Arc<Segment>, end: u64, size: usize) -> Result<Arc<Extent>> {
@@ -248,13 +260,14 @@ impl Lender {
         under_way.map_err(|error| partition.unreadable(error, whole(partition, segment)))
     }
 
-    /// Has an index made out of the log itself: a rare way, and a long one. One that is `distrusted` helps to find the
-    /// way on behind damage. Answers what to wait for.
+    /// Has an index made out of the log itself: a rare way, and a long one. Goes on where an earlier try was refused.
+    /// Answers what to wait for.
     fn rebuild(&self, partition: &Partition, segment: &Arc<Segment>, distrusted: bool) -> Result<Arc<Extent>> {
         let take = |share| Block::take(&self.pool, share, segment.generation, 0, BLOCK_MAX);
         let block = take(Share::Cache).or_else(|_| take(Share::Reserve)).map_err(|why| full(partition, why))?;
         let goal = Arc::new(Extent::loading(block, Prefix { position: BLOCK_MAX as u64, offset: u64::MAX }));
-        match self.indexes.state.lock().work.entry(segment.generation) {
+        let mut state = self.indexes.state.lock();
+        match state.work.entry(segment.generation) {
             Entry::Occupied(there) => {
                 if let Work::UnderWay(goal) = there.get() {
                     return Ok(Arc::clone(goal));
@@ -264,9 +277,11 @@ impl Lender {
             }
             Entry::Vacant(place) => drop(place.insert(Work::UnderWay(Arc::clone(&goal)))),
         }
-        let hints = segment.index().filter(|_| distrusted);
-        let own = (&self.indexes, &self.cache);
-        Rebuilding::new(segment, hints, distrusted, partition.shard(), own, &goal).begin();
+        let begun = state.unfinished.remove(&segment.generation).filter(|unfinished| unfinished.is_of(segment));
+        drop(state);
+        let unfinished =
+            begun.unwrap_or_else(|| Unfinished::new(segment, segment.index().filter(|_| distrusted), distrusted));
+        Rebuilding::new(unfinished, partition.shard(), (&self.indexes, &self.cache), &goal).read();
         Ok(goal)
     }
 }
@@ -278,7 +293,6 @@ mod tests {
     use super::*;
     use crate::buffer::{Budget, HeapMemory, Pool};
     use crate::durability::Durability;
-    use crate::error::Error;
     use crate::format::frame::{self, Place, Stamp};
     use crate::format::plan::Plan;
     use crate::format::record::Record;
@@ -443,18 +457,40 @@ mod tests {
         assert_eq!(rig.lender.pool().usage().cache, 0, "nothing is left behind: {usage:?}");
     }
 
+    /// Each reader began the whole scan anew, up to where the device refused it.
     #[test]
-    fn a_log_that_is_refused_while_its_index_is_made_is_an_error_once_and_tried_again() {
+    fn a_log_that_is_refused_while_its_index_is_made_is_not_read_from_its_beginning_again() {
         let mut rig = Rig::new();
         let mut cursor = Cursor::new(20);
         rig.attempt(&mut cursor).expect("asks for the footer");
         rig.answer(|_| false);
         rig.attempt(&mut cursor).expect("asks for the log");
-        rig.answer(|position| position > 2 << 20);
-        let error = rig.attempt(&mut cursor).expect_err("refused");
-        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-        assert!(error.message().contains("rebuilding the index"), "{error}");
-        assert_eq!(rig.poll(20).expect("readable").iter().next().expect("a record").offset, 20);
+        let refuses = |position: u64| position > 2 << 20;
+        rig.answer(refuses);
+        let blocks = rig.file.len().div_ceil(BLOCK_MAX);
+        assert!(rig.reads > 3, "{} reads", rig.reads);
+        for ask in 0..4 {
+            let error = rig.attempt(&mut cursor).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+            assert!(error.message().contains("rebuilding the index"), "{error}");
+            let before = rig.reads;
+            cursor = Cursor::new([20, 3, 0, 23][ask]);
+            assert!(rig.attempt(&mut cursor).expect("asks again").is_none());
+            rig.answer(refuses);
+            assert_eq!(rig.reads - before, 1, "only for what was refused");
+        }
+        rig.attempt(&mut cursor).expect_err("refused");
+        // Once the device relents, it goes on from there.
+        let before = rig.reads;
+        assert!(rig.attempt(&mut cursor).expect("asks again").is_none());
+        rig.answer(|_| false);
+        assert!(rig.reads - before < blocks && rig.segment.index().is_some(), "{} reads", rig.reads - before);
+        for offset in [20, 3, 0, 23] {
+            let batch = rig.poll(offset).expect("readable");
+            let record = batch.iter().next().expect("a record");
+            assert_eq!((record.offset, record.value.map(|value| value[0])), (offset, Some(offset as u8)));
+        }
+        assert!(!rig.lender.indexes.is_unfinished(&rig.segment));
     }
 
     /// Damage that a wrong index made up.

@@ -77,9 +77,21 @@ pub(super) enum Step {
 }
 
 /// What is there now, or what to wait for before asking again.
-pub(super) enum Found<T> {
+pub(crate) enum Found<T> {
     There(T),
     Wait(Arc<Extent>),
+}
+
+impl<T> Found<T> {
+    /// Tries until it is there; blocks while the device is asked.
+    pub(super) fn now(mut attempt: impl FnMut() -> Result<Found<T>>) -> Result<T> {
+        loop {
+            match attempt()? {
+                Found::There(found) => return Ok(found),
+                Found::Wait(extent) => extent.wait(None),
+            };
+        }
+    }
 }
 
 /// Lends records to readers: out of the blocks that are appended to, out of the cache, or from the device.

@@ -20,7 +20,8 @@ mod walk;
 
 pub use batch::{Batch, Records};
 pub(crate) use copies::Holder;
-pub(crate) use lender::{Attempt, Cursor, Lender};
+pub(crate) use lender::{Attempt, Cursor, Found, Lender};
 pub(crate) use reader::Source;
 pub use reader::{Reader, Start};
 pub(crate) use survey::Surveyed;
+pub(crate) use times::Search;

@@ -151,9 +151,14 @@ impl Source {
         }
     }
 
+    /// Goes to the incarnation that counts.
+    pub(crate) fn renew(&mut self) {
+        self.partition = self.seat.current();
+    }
+
     /// The offset that a start means now. An error if it cannot be read from.
     pub(crate) fn resolve(&mut self, start: Start) -> Result<u64> {
-        self.partition = self.seat.current();
+        self.renew();
         let offset = match start {
             Start::Earliest => self.partition.log_start(),
             Start::Latest => self.partition.watermark().high(),

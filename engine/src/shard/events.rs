@@ -63,17 +63,6 @@ impl Shard {
         });
     }
 
-    /// A segment could not be prepared for want of space. Told once until there is some again.
-    pub(super) fn tell_no_space(&mut self, partition: PartitionId, error: &Error) {
-        if !std::mem::replace(&mut self.told_no_space, true) {
-            self.handle.raise(|events| EventKind::NoSpace {
-                topic: events.name_of(partition.topic),
-                partition: partition.partition,
-                error: error.clone(),
-            });
-        }
-    }
-
     /// A journal file could not be made. Told once.
     pub(super) fn tell_no_journal(&mut self, error: &Error) {
         if !std::mem::replace(&mut self.told_no_journal, true) {

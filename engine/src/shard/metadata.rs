@@ -38,6 +38,10 @@ pub(super) enum Asked {
     OpenForRead {
         request: ReadRequest,
     },
+    /// Whether there is space again.
+    Space {
+        size: u64,
+    },
     /// Nothing depends on the answer.
     Courtesy,
 }
@@ -49,7 +53,7 @@ pub(super) struct Stopping {
 }
 
 impl Shard {
-    fn ask(&mut self, asked: Asked, order: MetaOrder, out: &mut Outbox) {
+    pub(super) fn ask(&mut self, asked: Asked, order: MetaOrder, out: &mut Outbox) {
         if let Asked::Prepare { writer, .. } | Asked::Activate { writer, .. } | Asked::Seal { writer, .. } = asked {
             self.writers[writer].under_way += 1;
         }
@@ -75,7 +79,7 @@ impl Shard {
             self.writers[writer].under_way -= 1;
         }
         if let Err(error) = &response.result
-            && !matches!(asked, Asked::OpenForRead { .. } | Asked::JournalFile)
+            && !matches!(asked, Asked::OpenForRead { .. } | Asked::JournalFile | Asked::Space { .. })
             && !(matches!(asked, Asked::Activate { .. }) && no_descriptor(error.os_code()))
         {
             self.tell_metadata_refused(error);
@@ -104,6 +108,7 @@ impl Shard {
                 self.journal.remove_file(number);
                 self.journal_asked = self.journal_asked.saturating_sub(1);
             }
+            (Asked::Space { size }, result) => self.looked_for_space(size, result.map(|_| ())),
             (Asked::OpenForRead { request }, result) => self.opened_for_read(request, result, out),
             (Asked::KeepJournalFile { .. } | Asked::Courtesy, _) => {}
         }
@@ -133,8 +138,8 @@ impl Shard {
         let first = self.config.first_segment;
         match &result {
             Ok(_) => {
-                self.told_no_space = false;
                 w.next_size = (w.next_size * GROWTH).min(self.config.largest_segment).max(w.next_size);
+                self.space_found(size);
             }
             Err(error) if error.kind() == ErrorKind::NoSpace => {
                 // A smaller one may still have room; and when there is space again, growth begins anew.
@@ -144,7 +149,7 @@ impl Shard {
                     return;
                 }
                 let partition = w.tail.partition();
-                self.tell_no_space(partition, error);
+                self.short_of_space(partition, size, error);
             }
             Err(_) => {}
         }

@@ -15,6 +15,7 @@ mod metadata;
 mod quiet;
 mod reads;
 mod settling;
+mod shortage;
 mod starved;
 mod writer;
 
@@ -162,8 +163,9 @@ pub(crate) struct Shard {
     /// ns.
     closing_since: u64,
     starved: starved::Starved,
-    /// It was told that there is no space, or no journal.
-    told_no_space: bool,
+    /// There is no space for a segment, and that was told.
+    shortage: Option<shortage::Shortage>,
+    /// It was told that there is no journal.
     told_no_journal: bool,
     stopping: Vec<metadata::Stopping>,
     settling: Vec<settling::Settling>,
@@ -205,7 +207,7 @@ impl Shard {
             closing: false,
             closing_since: 0,
             starved: starved::Starved::default(),
-            told_no_space: false,
+            shortage: None,
             told_no_journal: false,
             stopping: Vec::new(),
             settling: Vec::new(),
@@ -228,6 +230,7 @@ impl Shard {
         self.feed_starved(out);
         self.take_answers(out);
         self.take_messages(out);
+        self.look_for_space(out);
         self.look_for_quiet();
         loop {
             while let Some(writer) = self.queue.pop_front() {
@@ -398,7 +401,8 @@ impl Shard {
     /// When [`turn`](Shard::turn) has something to do though nothing arrives. Monotone ns.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let watched = self.watched.front().map(|(at, _)| *at);
-        watched.into_iter().chain(self.starved.next_deadline()).min()
+        let shortage = self.shortage.as_ref().and_then(shortage::Shortage::next_deadline);
+        watched.into_iter().chain(self.starved.next_deadline()).chain(shortage).min()
     }
 
     /// Nothing moves before the [deadline](Shard::next_deadline) unless something new comes.

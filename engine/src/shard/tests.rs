@@ -176,6 +176,7 @@ impl Rig {
                 MetaDone::JournalFileKept
             }
             MetaOrder::ReleaseJournalFile { .. } => MetaDone::JournalFileReleased,
+            MetaOrder::ProbeSpace { .. } => MetaDone::SpaceFound,
             _ => panic!("not asked by a shard in these tests"),
         };
         self.shard.meta_done(MetaResponse { ticket: request.ticket, result: Ok(done) });
@@ -655,8 +656,46 @@ fn want_of_space_is_told_once_until_there_is_some() {
         let again = (0..3).find(|_| rig.append(&tails[0], 6 << 20).is_ok());
         assert!(again.is_some(), "there is space again");
         rig.settle();
+        let told = self::told(&rig);
+        let [EventKind::SpaceAvailable { partition: 0, .. }] = &told[..] else { panic!("{told:?}") };
     }
+}
+
+/// Nobody but appends asked whether there is space again, so that a host had to try for ever.
+#[test]
+fn space_that_comes_back_is_told_without_an_append() {
+    let mut rig = Rig::new(12);
+    let tails = [rig.tail(0), rig.tail(1)];
+    let full = Error::new(ErrorKind::NoSpace, "no space");
+    let needs_space =
+        |order: &MetaOrder| matches!(order, MetaOrder::PrepareSegment { .. } | MetaOrder::ProbeSpace { .. });
+    rig.refused = Some((needs_space, full.clone()));
+    rig.append(&tails[1], 6 << 20).expect_err("there is no space");
+    rig.settle();
+    assert!(matches!(told(&rig)[..], [EventKind::NoSpace { partition: 1, .. }]));
+    let begun = rig.now;
+    for _ in 0..20 {
+        rig.now = rig.shard.next_deadline().expect("it is looked for");
+        rig.settle();
+    }
+    assert!((19..22).contains(&((rig.now - begun) / 1_000_000_000)), "once a second: {} ns", rig.now - begun);
     assert!(told(&rig).is_empty());
+    // Space for something smaller is not what was wanted.
+    rig.refused = Some((|order| matches!(order, MetaOrder::ProbeSpace { .. }), full));
+    rig.append(&tails[0], 100).expect("there is space for this");
+    rig.settle();
+    assert!(told(&rig).is_empty());
+    rig.refused = None;
+    rig.now += 1_100_000_000;
+    rig.settle();
+    let events = told(&rig);
+    let [EventKind::SpaceAvailable { partition: 1, .. }] = &events[..] else { panic!("{events:?}") };
+    // Then nobody looks any more, and a close has nothing to wait for.
+    rig.refused = Some((needs_space, Error::new(ErrorKind::NoSpace, "no space")));
+    rig.append(&tails[1], 6 << 20).expect_err("there is no space");
+    rig.handle.send(Message::Close);
+    rig.settle();
+    assert!(rig.shard.is_closed() && rig.shard.next_deadline().is_none_or(|at| at < rig.now + 100_000_000));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Small appends: whole, under the lock.
 
+use std::panic::resume_unwind;
+
 use super::Tail;
 use super::counts::Batch;
 use super::place::Frame;
@@ -8,7 +10,7 @@ use super::tail::{Appended, waits_for_reservations};
 use crate::durability::Durability;
 use crate::format::frame;
 use crate::format::plan::Plan;
-use crate::format::record::Record;
+use crate::format::source::Encode;
 use crate::segment::Prefix;
 
 impl Tail {
@@ -16,7 +18,12 @@ impl Tail {
     /// better [`reserve`](Tail::reserve). `records` are those of the plan.
     ///
     /// Never waits but for the lock. The caller [announces](Tail::announce) afterwards, also a refusal.
-    pub(crate) fn append(&self, plan: &Plan, records: &[Record<'_>], now_ms: i64) -> Result<Appended, Refusal> {
+    pub(crate) fn append(
+        &self,
+        plan: &Plan,
+        records: &(impl Encode + ?Sized),
+        now_ms: i64,
+    ) -> Result<Appended, Refusal> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let (size, count) = (plan.frame_size(), plan.count());
@@ -25,17 +32,21 @@ impl Tail {
 
         let stamp = self.stamp(state, time);
         let current = state.current.as_mut().expect("room was made in a current segment");
+        let place = current.place(self.partition);
         let block = &current.block.as_ref().expect("room was made in an open block").block;
         // SAFETY: the range lies beyond the claimed end, and the append lock is held: nobody else has it.
         let bytes = unsafe { block.bytes_mut((current.position - block.position()) as usize, size) };
-        plan.encode(records, bytes);
-        frame::seal(bytes, &current.place(self.partition), &plan.fields(stamp));
+        let encoded = records.encode(plan, bytes);
+        match &encoded {
+            Ok(()) => frame::seal(bytes, &place, &plan.fields(stamp)),
+            // As a dropped reservation: room that was made never stays without a frame.
+            Err(_) => frame::void(bytes, &place, count, &stamp),
+        }
 
-        // Only now is it claimed: had the encoding unwound, nothing would have happened.
+        // Only now is it claimed.
         current.advance(size, &stamp, plan.newest(time));
         state.next_offset = stamp.base_offset + u64::from(count);
         state.last_time = time;
-        self.counts.count(Batch { records: count, bytes: plan.payload() });
         let end = current.prefix(state.next_offset);
         let generation = current.segment.generation;
         let heard = end.position < state.heard;
@@ -43,6 +54,12 @@ impl Tail {
         if published {
             self.watermark.mark(Durability::LoseOnKill).store(end.offset);
         }
+        if let Err(panic) = encoded {
+            drop(guard);
+            self.announce_unattended();
+            resume_unwind(panic);
+        }
+        self.counts.count(Batch { records: count, bytes: plan.payload() });
         drop(guard);
         // Where readers wait for what is durable, nobody waits for the publication of what is published at once.
         if published && self.watermark.durability() == Durability::LoseOnKill {

@@ -1,5 +1,7 @@
 //! Large appends: claimed under the lock, filled outside it, published through a slot.
 
+use std::panic::resume_unwind;
+
 use super::append::end_of;
 use super::counts::Batch;
 use super::place::Frame;
@@ -9,7 +11,7 @@ use crate::buffer::Block;
 use crate::durability::Durability;
 use crate::format::frame::{self, Fields, Place, Stamp};
 use crate::format::plan::Plan;
-use crate::format::record::Record;
+use crate::format::source::Encode;
 use crate::segment::Prefix;
 use crate::sync::Arc;
 
@@ -111,11 +113,14 @@ impl Reservation<'_> {
     }
 
     /// Copies the records in. `plan` is the one that was reserved for, `records` are those that it was made of.
-    pub(crate) fn fill(&mut self, plan: &Plan, records: &[Record<'_>]) {
+    pub(crate) fn fill(&mut self, plan: &Plan, records: &(impl Encode + ?Sized)) {
         let claim = self.claim();
         assert!(plan.frame_size() == claim.size && plan.count() == claim.count, "filled with what was reserved");
         claim.fields = None;
-        plan.encode(records, claim.bytes_mut());
+        if let Err(panic) = records.encode(plan, claim.bytes_mut()) {
+            // Dropped without being published.
+            resume_unwind(panic);
+        }
         claim.fields = Some(plan.fields(claim.stamp));
     }
 

@@ -9,6 +9,7 @@ use super::options::check_partitions;
 use super::state::TopicState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::record::Record;
+use crate::format::source::{Encode, Given, RecordList};
 use crate::partition::{Patience, Seat};
 use crate::producer::{
     AppendOptions, Appended, CompletionQueue, Part, Place, Target, Ticket, Vacancy, partition_of, split, submit,
@@ -92,7 +93,8 @@ impl Topic {
     /// # Errors
     /// As [`append`](Topic::append); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) without a record;
     /// [`NotFound`](crate::ErrorKind::NotFound) for a partition that the topic does not have.
-    pub fn append_batch(&self, target: Target<'_>, records: &[Record<'_>]) -> Result<Appended> {
+    #[inline]
+    pub fn append_batch<'r>(&self, target: Target<'_>, records: impl Into<RecordList<'r>>) -> Result<Appended> {
         self.submit(target, records, AppendOptions::default())?.wait(None)
     }
 
@@ -120,7 +122,29 @@ impl Topic {
     /// # Errors
     /// As [`append_batch`](Topic::append_batch). [`WouldBlock`](crate::ErrorKind::WouldBlock) if
     /// [`wait_for_memory`](AppendOptions::wait_for_memory) is off and there is no room; nothing was appended then.
-    pub fn submit(&self, target: Target<'_>, records: &[Record<'_>], options: AppendOptions) -> Result<Ticket> {
+    #[inline]
+    pub fn submit<'r>(
+        &self,
+        target: Target<'_>,
+        records: impl Into<RecordList<'r>>,
+        options: AppendOptions,
+    ) -> Result<Ticket> {
+        self.submit_list(target, records.into(), options)
+    }
+
+    fn submit_list(&self, target: Target<'_>, records: RecordList<'_>, options: AppendOptions) -> Result<Ticket> {
+        match records.given() {
+            Given::List(records) => self.submit_given(target, records, options),
+            Given::Source(records) => self.submit_given(target, records, options),
+        }
+    }
+
+    fn submit_given(
+        &self,
+        target: Target<'_>,
+        records: &(impl Encode + ?Sized),
+        options: AppendOptions,
+    ) -> Result<Ticket> {
         if options.notify {
             let message = "the option notify is for appends that report to a completion queue";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
@@ -143,7 +167,7 @@ impl Topic {
     fn submit_at(
         &self,
         seat: &Seat,
-        records: &[Record<'_>],
+        records: &(impl Encode + ?Sized),
         options: AppendOptions,
         patience: Patience<'_>,
     ) -> Result<Ticket> {
@@ -156,12 +180,38 @@ impl Topic {
     /// # Errors
     /// As [`submit`](Topic::submit), and [`WouldBlock`](crate::ErrorKind::WouldBlock) if the queue is full. After an
     /// error nothing arrives in the queue, but for what [`AppendOptions::notify`] asks for.
-    pub fn submit_to(
+    #[inline]
+    pub fn submit_to<'r>(
         &self,
         queue: &CompletionQueue,
         token: u64,
         target: Target<'_>,
-        records: &[Record<'_>],
+        records: impl Into<RecordList<'r>>,
+        options: AppendOptions,
+    ) -> Result<Appended> {
+        self.submit_list_to(queue, token, target, records.into(), options)
+    }
+
+    fn submit_list_to(
+        &self,
+        queue: &CompletionQueue,
+        token: u64,
+        target: Target<'_>,
+        records: RecordList<'_>,
+        options: AppendOptions,
+    ) -> Result<Appended> {
+        match records.given() {
+            Given::List(records) => self.submit_given_to(queue, token, target, records, options),
+            Given::Source(records) => self.submit_given_to(queue, token, target, records, options),
+        }
+    }
+
+    fn submit_given_to(
+        &self,
+        queue: &CompletionQueue,
+        token: u64,
+        target: Target<'_>,
+        records: &(impl Encode + ?Sized),
         options: AppendOptions,
     ) -> Result<Appended> {
         let place = queue.reserve(token)?;
@@ -182,7 +232,7 @@ impl Topic {
     fn submit_or_tell(
         &self,
         seat: &Seat,
-        records: &[Record<'_>],
+        records: &(impl Encode + ?Sized),
         options: AppendOptions,
         place: Place,
     ) -> Result<(Ticket, Place)> {

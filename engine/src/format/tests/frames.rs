@@ -6,8 +6,9 @@ use super::arbitrary::{Owned, borrowed, frame, frame_of_term, raw, records, spot
 use super::{every_changed_byte, partition};
 use crate::format::frame::{
     self, FrameError, HAS_HEADERS, HEADER_SIZE, Header, Kind, NULL_VALUE, Place, SINGLE, Stamp, TAG_TERM, forge, pad,
-    peek, trusted, verify, void,
+    peek, seal, trusted, verify, void,
 };
+use crate::format::plan::Plan;
 use crate::format::record::{Record, RecordHeader};
 use crate::format::view::FrameRecords;
 use crate::ids::Generation;
@@ -68,6 +69,19 @@ proptest! {
         let size = bytes.len();
         bytes.resize(size + after, 0xee);
         prop_assert_eq!(verify(&bytes, &place).map(|header| header.size as usize), Ok(size));
+    }
+
+    #[test]
+    fn records_of_a_source_become_the_frame_of_their_list(owned in records(), (place, stamp) in spot()) {
+        borrowed(&owned, |records| {
+            let source = records.to_vec();
+            let plan = Plan::of_source(&source).expect("the records are within the limits");
+            let mut bytes = vec![0xa5; plan.frame_size()];
+            plan.encode_source(&source, &mut bytes);
+            seal(&mut bytes, &place, &plan.fields(stamp));
+            prop_assert_eq!(bytes, frame(records, &place, stamp));
+            Ok::<_, TestCaseError>(())
+        })?;
     }
 
     #[test]

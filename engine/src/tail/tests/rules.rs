@@ -264,6 +264,30 @@ fn a_dropped_reservation_leaves_a_gap_of_offsets() {
     ]));
 }
 
+/// Panics when it is asked for the second time.
+struct Once(std::cell::Cell<bool>);
+
+impl crate::format::source::RecordSource for Once {
+    fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+        assert!(!self.0.replace(true), "the appender's own trouble");
+        [Record::new(b"x")].into_iter()
+    }
+}
+
+#[test]
+fn an_append_that_unwinds_leaves_a_gap_of_offsets() {
+    use crate::format::source::Encode;
+
+    let tail = ready(64 << 20);
+    let once = Once(std::cell::Cell::new(false));
+    let plan = once.plan().expect("within limits");
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tail.append(&plan, &once, 0).is_ok()));
+    assert!(unwound.is_err());
+    append(&tail, b"behind").expect("there is room");
+    let kinds: Vec<_> = all(&tail).iter().map(|found| (found.header.kind, found.header.base_offset)).collect();
+    assert_eq!(kinds[..2], [(Kind::Void, 100), (Kind::Data, 101)]);
+}
+
 #[test]
 fn a_full_segment_is_closed_only_when_the_next_is_there() {
     let tail = ready(SECTOR * 4);

@@ -19,7 +19,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ENGINE = HERE / "engine" if (HERE / "engine").is_dir() else HERE.parent.parent
 VERSION = re.search(r'^version = "(.*)"$', (ENGINE / "Cargo.toml").read_text(), re.M)[1]
 # What the engine and its C ABI are built and installed from.
-SOURCES = """CHANGELOG.md Cargo.lock LICENSE-APACHE LICENSE-MIT README.md docs engine examples ffi include""".split()
+SOURCES = ["CHANGELOG.md", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "README.md"]
+SOURCES += ["docs", "engine", "examples", "ffi", "include"]
 MEMBERS = ["engine", "ffi"]
 
 

@@ -57,3 +57,4 @@ install:
 
 clean:
 	cargo clean
+	rm -rf bindings/python/build bindings/python/*.egg-info

@@ -18,8 +18,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 # An sdist brings the sources of the engine with it; in the repository they are above.
 ENGINE = HERE / "engine" if (HERE / "engine").is_dir() else HERE.parent.parent
 VERSION = re.search(r'^version = "(.*)"$', (ENGINE / "Cargo.toml").read_text(), re.M)[1]
-# What the engine and its C ABI are built from.
-SOURCES = ["Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "engine", "ffi", "include"]
+# What the engine and its C ABI are built and installed from.
+SOURCES = ["CHANGELOG.md", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "README.md"]
+SOURCES += ["docs", "engine", "examples", "ffi", "include"]
 MEMBERS = ["engine", "ffi"]
 
 
@@ -28,8 +29,10 @@ def built_engine(prefix: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     script = ENGINE / "ffi" / "install.sh"
     profile = os.environ.get("THALWEG_PROFILE", "release")
     subprocess.run(
-        ["bash", str(script)], check=True,
-        env=os.environ | {"PREFIX": str(prefix), "PROFILE": profile, "DESTDIR": "", "LIBDIR": "", "INCLUDEDIR": ""},
+        ["bash", str(script)],
+        check=True,
+        env=os.environ
+        | {"PREFIX": str(prefix), "PROFILE": profile, "DESTDIR": "", "LIBDIR": "", "INCLUDEDIR": "", "DOCDIR": ""},
     )
     return prefix / "lib" / "libthalweg.a", prefix / "include"
 

@@ -48,7 +48,9 @@ static void append(thalweg_topic *topic, size_t count, size_t each) {
         size_t size = count - i < each ? count - i : each;
         thalweg_status status =
             each == 1 ? thalweg_topic_submit(topic, THALWEG_PARTITION_BY_KEY, records, NULL, queue, i, NULL, NULL)
-                      : thalweg_topic_submit_batch(topic, THALWEG_PARTITION_BY_KEY, records, size, NULL, queue, i, NULL, NULL);
+                      : thalweg_topic_submit_batch(
+                            topic, THALWEG_PARTITION_BY_KEY, records, size, NULL, queue, i, NULL, NULL
+                        );
         if (status == THALWEG_OK) i += size;
         else if (status != THALWEG_WOULD_BLOCK) check(status);
         else usleep(50);
@@ -69,7 +71,8 @@ static size_t walk(thalweg_engine *engine, thalweg_topic *topic) {
     thalweg_batch_view view;
     size_t seen = 0, sum = 0;
     while (thalweg_consumer_wait(consumer, 1 << 20, 0, &batch, &view, NULL) == THALWEG_OK) {
-        for (size_t i = 0; i < view.count; i++) sum += view.data[view.entries[i].value_position] + view.entries[i].value_size;
+        for (size_t i = 0; i < view.count; i++)
+            sum += view.data[view.entries[i].value_position] + view.entries[i].value_size;
         seen += view.count;
         thalweg_batch_release(batch, NULL);
     }

@@ -120,7 +120,9 @@ static PyStructSequence_Field fields[] = {
     {"count", "How many records. The others follow the first without a gap."},
     {NULL, NULL},
 };
-static PyStructSequence_Desc description = {"thalweg.Appended", "Where an append stands: (partition, offset).", fields, 2};
+static PyStructSequence_Desc description = {
+    "thalweg.Appended", "Where an append stands: (partition, offset).", fields, 2
+};
 
 int append_add(PyObject *module) {
     if (!(appended_type = PyStructSequence_NewType(&description))) return -1;

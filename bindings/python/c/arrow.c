@@ -77,7 +77,8 @@ static int stream_schema(struct ArrowArrayStream *self, struct ArrowSchema *sche
 static thalweg_status stream_read(stream *of, thalweg_batch **batch, thalweg_batch_view *view) {
     thalweg_consumer *consumer = consumer_core_handle(of->core);
     for (int waits = 0;;) {
-        thalweg_status status = thalweg_consumer_wait(consumer, READ_SIZE, waits ? WAIT_MS : 0, batch, view, &of->error);
+        thalweg_status status =
+            thalweg_consumer_wait(consumer, READ_SIZE, waits ? WAIT_MS : 0, batch, view, &of->error);
         if (status != THALWEG_WOULD_BLOCK && status != THALWEG_TIMED_OUT) return status;
         uint64_t lag;
         status = thalweg_consumer_lag(consumer, &lag, &of->error);
@@ -124,7 +125,10 @@ PyObject *arrow_stream(consumer_core *core, uint64_t lent_max, bool large) {
     *of = (stream){.core = consumer_core_keep(core), .account = account, .lent_max = lent_max, .large = large};
     thalweg_error_init(&of->error, sizeof of->error);
     return arrow_array_stream_capsule((struct ArrowArrayStream){
-        .get_schema = stream_schema, .get_next = stream_next, .get_last_error = stream_error, .release = stream_release,
+        .get_schema = stream_schema,
+        .get_next = stream_next,
+        .get_last_error = stream_error,
+        .release = stream_release,
         .private_data = of,
     });
 }

@@ -99,7 +99,9 @@ static PyObject *entry_timestamp(const batch *Py_UNUSED(self), const thalweg_ent
 static PyObject *batch_values(PyObject *self, PyObject *Py_UNUSED(none)) { return batch_list(self, entry_value); }
 static PyObject *batch_keys(PyObject *self, PyObject *Py_UNUSED(none)) { return batch_list(self, entry_key); }
 static PyObject *batch_offsets(PyObject *self, PyObject *Py_UNUSED(none)) { return batch_list(self, entry_offset); }
-static PyObject *batch_timestamps(PyObject *self, PyObject *Py_UNUSED(none)) { return batch_list(self, entry_timestamp); }
+static PyObject *batch_timestamps(PyObject *self, PyObject *Py_UNUSED(none)) {
+    return batch_list(self, entry_timestamp);
+}
 
 static PyObject *batch_memory(PyObject *object, void *Py_UNUSED(closure)) {
     batch *self = (batch *)object;
@@ -156,12 +158,16 @@ static PyObject *batch_repr(PyObject *object) {
 }
 
 static PyMethodDef methods[] = {
-    {"values", batch_values, METH_NOARGS, "values($self, /)\n--\n\nThe values of all records, as bytes; None where there is none."},
-    {"keys", batch_keys, METH_NOARGS, "keys($self, /)\n--\n\nThe keys of all records, as bytes; None where there is none."},
+    {"values", batch_values, METH_NOARGS,
+     "values($self, /)\n--\n\nThe values of all records, as bytes; None where there is none."},
+    {"keys", batch_keys, METH_NOARGS,
+     "keys($self, /)\n--\n\nThe keys of all records, as bytes; None where there is none."},
     {"offsets", batch_offsets, METH_NOARGS, "offsets($self, /)\n--\n\nThe offsets of all records."},
-    {"timestamps", batch_timestamps, METH_NOARGS, "timestamps($self, /)\n--\n\nThe timestamps of all records, in ms since 1970."},
+    {"timestamps", batch_timestamps, METH_NOARGS,
+     "timestamps($self, /)\n--\n\nThe timestamps of all records, in ms since 1970."},
     {"to_numpy", batch_to_numpy, METH_NOARGS,
-     "to_numpy($self, /)\n--\n\nAn array with a row for each record, and the memory that its positions count in. No copy."},
+     "to_numpy($self, /)\n--\n\nAn array with a row for each record, and the memory that its positions count in. No "
+     "copy."},
     {"release", batch_release, METH_NOARGS,
      "release($self, /)\n--\n\nGives the memory back: at once, or when the last view of it goes. May be called again."},
     {"__enter__", batch_enter, METH_NOARGS, NULL},
@@ -182,8 +188,13 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_dealloc, batch_destroy}, {Py_tp_repr, batch_repr},   {Py_tp_methods, methods}, {Py_tp_getset, attributes},
-    {Py_sq_length, batch_length},   {Py_sq_item, batch_item},   {Py_tp_iter, PySeqIter_New},
+    {Py_tp_dealloc, batch_destroy},
+    {Py_tp_repr, batch_repr},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
+    {Py_sq_length, batch_length},
+    {Py_sq_item, batch_item},
+    {Py_tp_iter, PySeqIter_New},
     {Py_tp_doc, "Records that were read, in order, in memory that is shared with the engine."},
     {0, NULL},
 };

@@ -27,7 +27,8 @@ PyObject *exception_of(const thalweg_error *error);
 /* A call that waits for the device lets other threads of Python run meanwhile. */
 #define UNLOCKED(call) \
     do { \
-        Py_BEGIN_ALLOW_THREADS call; \
+        Py_BEGIN_ALLOW_THREADS \
+        call; \
         Py_END_ALLOW_THREADS \
     } while (0)
 /* For calls without a result. */
@@ -94,8 +95,7 @@ extern const field DAMAGED_RANGE_FIELDS[], TOPIC_INFO_FIELDS[];
 /* engine.c */
 typedef struct queue queue;
 typedef struct {
-    PyObject_HEAD
-    thalweg_engine *handle;
+    PyObject_HEAD thalweg_engine *handle;
     queue *queue;
 } engine;
 extern PyTypeObject *engine_type;
@@ -103,8 +103,7 @@ int engine_add(PyObject *module);
 
 /* topic.c */
 typedef struct {
-    PyObject_HEAD
-    thalweg_topic *handle;
+    PyObject_HEAD thalweg_topic *handle;
     engine *engine;
     PyObject *name;
 } topic;
@@ -117,8 +116,7 @@ int to_topic_or_none(PyObject *object, void *into);
 /* ticket.c, queue.c: appends under way. */
 typedef enum { TICKET_WAITING, TICKET_ROOM, TICKET_DONE, TICKET_FAILED } ticket_state;
 typedef struct {
-    PyObject_HEAD
-    queue *queue;
+    PyObject_HEAD queue *queue;
     /* What to call when it is over; NULL or a list. */
     PyObject *callbacks;
     /* Of TICKET_FAILED. */
@@ -128,8 +126,7 @@ typedef struct {
     bool refused;
 } ticket;
 struct queue {
-    PyObject_HEAD
-    thalweg_completion_queue *handle;
+    PyObject_HEAD thalweg_completion_queue *handle;
     int descriptor;
     /* Readable while threads that wait have to look again, because another one has taken completions. */
     int bell;
@@ -156,9 +153,11 @@ int queue_take(queue *self);
 int queue_wait(queue *self, deadline until);
 /* Behind the close of the engine: takes the last completions, and closes. */
 void queue_close(queue *self);
-/* Submits under a new token, by `submit` called with it. 1: accepted. 0: refused for want of room; the ticket tells when
- * there is some. -1: an exception. */
-typedef thalweg_status (*submit_call)(void *with, thalweg_completion_queue *queue, uint64_t token, thalweg_error *error);
+/* Submits under a new token, by `submit` called with it. 1: accepted. 0: refused for want of room; the ticket tells
+ * when there is some. -1: an exception. */
+typedef thalweg_status (*submit_call)(
+    void *with, thalweg_completion_queue *queue, uint64_t token, thalweg_error *error
+);
 int queue_submit(queue *self, ticket *ticket, submit_call submit, void *with);
 
 /* append.c: options of appends, and structs to append from. */
@@ -189,8 +188,7 @@ int record_from(
 
 /* batch.c, lent.c, record_view.c: what was read. */
 typedef struct {
-    PyObject_HEAD
-    thalweg_batch *handle;
+    PyObject_HEAD thalweg_batch *handle;
     thalweg_batch_view view;
     /* Ranges of memory that Python has views of. */
     size_t lent;

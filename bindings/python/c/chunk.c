@@ -12,8 +12,7 @@ typedef struct {
 } run;
 
 typedef struct {
-    PyObject_HEAD
-    topic *topic;
+    PyObject_HEAD topic *topic;
     thalweg_record *records;
     size_t count, capacity;
     run *runs;
@@ -50,14 +49,17 @@ static int chunk_item(chunk *self, PyObject *item) {
     self->count++;
     if (!PyTuple_Check(item)) return record_from(item, NULL, NULL, NULL, record, &self->pins);
     PyObject *key, *value, *headers = NULL, *timestamp = NULL;
-    if (!PyArg_ParseTuple(item, "OO|OO;a record is bytes, or (key, value, headers, timestamp)", &key, &value, &headers, &timestamp))
+    if (!PyArg_ParseTuple(
+            item, "OO|OO;a record is bytes, or (key, value, headers, timestamp)", &key, &value, &headers, &timestamp
+        ))
         return -1;
     return record_from(value, key, headers, timestamp, record, &self->pins);
 }
 
 static size_t record_size(const thalweg_record *record) {
     size_t size = record->key.size + record->value.size;
-    for (size_t i = 0; i < record->header_count; i++) size += record->headers[i].name.size + record->headers[i].value.size;
+    for (size_t i = 0; i < record->header_count; i++)
+        size += record->headers[i].name.size + record->headers[i].value.size;
     return size;
 }
 
@@ -89,7 +91,8 @@ static int places_of(chunk *self, uint32_t *places, uint32_t *partitions) {
     thalweg_status status = THALWEG_OK;
     for (size_t i = 0; status == THALWEG_OK && i < self->count; i++) {
         const thalweg_bytes *key = &self->records[i].key;
-        if (key->data) status = thalweg_topic_partition_of(self->topic->handle, key->data, key->size, &places[i], &error);
+        if (key->data)
+            status = thalweg_topic_partition_of(self->topic->handle, key->data, key->size, &places[i], &error);
         else places[i] = UINT32_MAX;
     }
     /* Behind them, so that none is beyond it, even if partitions are added meanwhile. */
@@ -143,7 +146,8 @@ static PyObject *chunk_create(PyTypeObject *type, PyObject *arguments, PyObject 
     Py_ssize_t records_max, size_max;
     int divided;
     static char *keywords[] = {
-        "topic", "iterator", "records_max", "size_max", "divided", "partition", "durability", "expected_offset", "term", NULL,
+        "topic",     "iterator",   "records_max",     "size_max", "divided",
+        "partition", "durability", "expected_offset", "term",     NULL,
     };
     if (!PyArg_ParseTupleAndKeywords(
             arguments, names, "O!Onnp|O&OOO", keywords, topic_type, &onto, &iterator, &records_max, &size_max, &divided,
@@ -167,8 +171,8 @@ static thalweg_status submit(void *with, thalweg_completion_queue *queue, uint64
     chunk *self = with;
     const run *run = &self->runs[self->next_run];
     return thalweg_topic_submit_batch(
-        self->topic->handle, run->partition, &self->records[run->start], run->end - run->start, &self->options, queue, token,
-        NULL, error
+        self->topic->handle, run->partition, &self->records[run->start], run->end - run->start, &self->options, queue,
+        token, NULL, error
     );
 }
 

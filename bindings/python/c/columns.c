@@ -13,12 +13,9 @@ static const struct {
     const char *name, *format, *large_format;
     bool nullable;
 } columns[COLUMNS] = {
-    {"topic", "vu", "U", false},
-    {"partition", "I", "I", false},
-    {"record_offset", "L", "L", false},
-    {"timestamp", "tsm:UTC", "tsm:UTC", false},
-    {"key", "vz", "Z", true},
-    {"value", "vz", "Z", true},
+    {"topic", "vu", "U", false},        {"partition", "I", "I", false},
+    {"record_offset", "L", "L", false}, {"timestamp", "tsm:UTC", "tsm:UTC", false},
+    {"key", "vz", "Z", true},           {"value", "vz", "Z", true},
 };
 
 /* What longer bytes than these have in a view is their place, and what shorter ones have is themselves. */
@@ -61,13 +58,20 @@ int columns_schema(struct ArrowSchema *schema, bool large) {
     block->owners = COLUMNS + 1;
     for (int i = 0; i < COLUMNS; i++) {
         block->children[i] = (struct ArrowSchema){
-            .format = large ? columns[i].large_format : columns[i].format, .name = columns[i].name,
-            .flags = columns[i].nullable ? ARROW_FLAG_NULLABLE : 0, .release = release_schema, .private_data = block,
+            .format = large ? columns[i].large_format : columns[i].format,
+            .name = columns[i].name,
+            .flags = columns[i].nullable ? ARROW_FLAG_NULLABLE : 0,
+            .release = release_schema,
+            .private_data = block,
         };
         block->pointers[i] = &block->children[i];
     }
     *schema = (struct ArrowSchema){
-        .format = "+s", .name = "", .n_children = COLUMNS, .children = block->pointers, .release = release_schema,
+        .format = "+s",
+        .name = "",
+        .n_children = COLUMNS,
+        .children = block->pointers,
+        .release = release_schema,
         .private_data = block,
     };
     return 0;
@@ -169,11 +173,13 @@ static inline byte_view view_of(const uint8_t *memory, uint32_t position, uint32
     return view;
 }
 
-static inline void put(byte_column *column, size_t at, const uint8_t *memory, uint32_t position, uint32_t size, bool there) {
+static inline void put(
+    byte_column *column, size_t at, const uint8_t *memory, uint32_t position, uint32_t size, bool there
+) {
     if (!there) {
         /* What is not there is marked from the first such record on. */
         column->nulls++;
-        column->validity[at / 8] &= (uint8_t) ~(1 << at % 8);
+        column->validity[at / 8] &= (uint8_t)~(1 << at % 8);
     }
     if (column->views) {
         column->views[at] = view_of(memory, position, size);
@@ -195,7 +201,8 @@ static void fill(filling *filling, const thalweg_batch_view *view) {
         filling->offset[i] = entry->offset;
         filling->timestamp[i] = entry->timestamp;
         put(&filling->key, i, view->data, entry->key_position, entry->key_size, entry->flags & THALWEG_ENTRY_KEY);
-        put(&filling->value, i, view->data, entry->value_position, entry->value_size, entry->flags & THALWEG_ENTRY_VALUE);
+        put(&filling->value, i, view->data, entry->value_position, entry->value_size,
+            entry->flags & THALWEG_ENTRY_VALUE);
     }
 }
 
@@ -218,13 +225,20 @@ static void publish_bytes(array_block *block, int column, const byte_column *fil
     array->n_buffers = 4;
 }
 
-static void publish(array_block *block, struct ArrowArray *array, const filling *filled, const thalweg_batch_view *view) {
+static void publish(
+    array_block *block, struct ArrowArray *array, const filling *filled, const thalweg_batch_view *view
+) {
     const void *numbers[COLUMNS] = {
-        [PARTITION] = filled->partition, [OFFSET] = filled->offset, [TIMESTAMP] = filled->timestamp,
+        [PARTITION] = filled->partition,
+        [OFFSET] = filled->offset,
+        [TIMESTAMP] = filled->timestamp,
     };
     for (int i = 0; i < COLUMNS; i++) {
         block->children[i] = (struct ArrowArray){
-            .length = (int64_t)view->count, .n_buffers = 2, .buffers = block->buffers[i], .release = release_array,
+            .length = (int64_t)view->count,
+            .n_buffers = 2,
+            .buffers = block->buffers[i],
+            .release = release_array,
             .private_data = block,
         };
         block->buffers[i][1] = numbers[i];
@@ -234,8 +248,13 @@ static void publish(array_block *block, struct ArrowArray *array, const filling 
     publish_bytes(block, KEY, &filled->key, view->data, view->data_size);
     publish_bytes(block, VALUE, &filled->value, view->data, view->data_size);
     *array = (struct ArrowArray){
-        .length = (int64_t)view->count, .n_buffers = 1, .buffers = block->no_validity, .n_children = COLUMNS,
-        .children = block->pointers, .release = release_array, .private_data = block,
+        .length = (int64_t)view->count,
+        .n_buffers = 1,
+        .buffers = block->no_validity,
+        .n_children = COLUMNS,
+        .children = block->pointers,
+        .release = release_array,
+        .private_data = block,
     };
 }
 
@@ -255,7 +274,8 @@ static int adopt(array_block *block, thalweg_batch *batch, thalweg_batch_view *v
 }
 
 int columns_of(
-    struct ArrowArray *array, thalweg_batch *batch, const thalweg_batch_view *given, bool large, bool copies, account *account
+    struct ArrowArray *array, thalweg_batch *batch, const thalweg_batch_view *given, bool large, bool copies,
+    account *account
 ) {
     filling filling = {0};
     if (large) sizes_of(given, &filling);

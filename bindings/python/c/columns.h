@@ -19,10 +19,11 @@ void account_drop(account *account);
 
 /* The names and types of the columns. `large`: as large_binary, else as views. An errno. */
 int columns_schema(struct ArrowSchema *schema, bool large);
-/* The records of a batch. It keeps the memory that they are in by `batch`, an owner of it, or copies it if `copies`, and
- * releases `batch` then, as it does on failure. An errno. */
+/* The records of a batch. It keeps the memory that they are in by `batch`, an owner of it, or copies it if `copies`,
+ * and releases `batch` then, as it does on failure. An errno. */
 int columns_of(
-    struct ArrowArray *array, thalweg_batch *batch, const thalweg_batch_view *view, bool large, bool copies, account *account
+    struct ArrowArray *array, thalweg_batch *batch, const thalweg_batch_view *view, bool large, bool copies,
+    account *account
 );
 
 #endif

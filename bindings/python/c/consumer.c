@@ -12,8 +12,7 @@ struct consumer_core {
 };
 
 typedef struct {
-    PyObject_HEAD
-    engine *engine;
+    PyObject_HEAD engine *engine;
     consumer_core *core;
     PyObject *name;
     int descriptor;
@@ -91,8 +90,9 @@ static void consumer_destroy(PyObject *object) {
 
 /* A call beside another one is refused, and not taken for one that finds nothing. */
 static bool busy(consumer *self) {
-    if (self->busy) raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this consumer");
-    return self->busy;
+    if (!self->busy) return false;
+    raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this consumer");
+    return true;
 }
 
 /* A call on `self` that waits for the device. */
@@ -170,7 +170,9 @@ static PyObject *consumer_assign(PyObject *self, PyObject *arguments) {
     return place(self, arguments, thalweg_consumer_assign);
 }
 
-static PyObject *consumer_seek(PyObject *self, PyObject *arguments) { return place(self, arguments, thalweg_consumer_seek); }
+static PyObject *consumer_seek(PyObject *self, PyObject *arguments) {
+    return place(self, arguments, thalweg_consumer_seek);
+}
 
 static PyObject *consumer_seek_all(PyObject *object, PyObject *arguments) {
     consumer *self = (consumer *)object;
@@ -267,7 +269,8 @@ static int position_from(PyObject *object, thalweg_position *position, pins *pin
     PyObject *metadata;
     *position = (thalweg_position){0};
     if (!PyArg_ParseTuple(
-            object, "O&O&O&O", to_topic, &position->topic, to_u32, &position->partition, to_u64, &position->offset, &metadata
+            object, "O&O&O&O", to_topic, &position->topic, to_u32, &position->partition, to_u64, &position->offset,
+            &metadata
         ))
         return -1;
     return bytes_from(metadata, &position->metadata, pins, "position's metadata");
@@ -294,9 +297,9 @@ static PyObject *consumer_commit_positions(PyObject *object, PyObject *list) {
 }
 
 static const field POSITION_FIELDS[] = {
-    FIELD(thalweg_consumer_position, topic, TEXT),    FIELD(thalweg_consumer_position, partition, U32),
-    FIELD(thalweg_consumer_position, offset, U64),    FIELD(thalweg_consumer_position, committed, U64),
-    FIELD(thalweg_consumer_position, lag, U64),       {NULL, 0, U32},
+    FIELD(thalweg_consumer_position, topic, TEXT), FIELD(thalweg_consumer_position, partition, U32),
+    FIELD(thalweg_consumer_position, offset, U64), FIELD(thalweg_consumer_position, committed, U64),
+    FIELD(thalweg_consumer_position, lag, U64),    {NULL, 0, U32},
 };
 
 static thalweg_status positions(void *of, void *items, size_t capacity, size_t *count, thalweg_error *error) {
@@ -365,22 +368,32 @@ static PyMethodDef methods[] = {
     {"_assign", consumer_assign, METH_VARARGS, NULL},
     {"_seek", consumer_seek, METH_VARARGS, NULL},
     {"_seek_all", consumer_seek_all, METH_VARARGS, NULL},
-    NAMED("poll", consumer_poll,
-     "poll($self, timeout=None, max_bytes=1048576)\n--\n\nThe next batch; None if none came in time, or after wakeup()."),
-    NAMED("poll_nowait", consumer_poll_nowait,
-     "poll_nowait($self, max_bytes=1048576)\n--\n\nThe next batch, or None if there is none in memory. Waits for nothing."),
-    {"wakeup", consumer_wakeup, METH_NOARGS, "wakeup($self, /)\n--\n\nEnds a poll that waits, or the next one. From any thread."},
+    NAMED(
+        "poll", consumer_poll,
+        "poll($self, timeout=None, max_bytes=1048576)\n--\n\nThe next batch; None if none came in time, or after "
+        "wakeup()."
+    ),
+    NAMED(
+        "poll_nowait", consumer_poll_nowait,
+        "poll_nowait($self, max_bytes=1048576)\n--\n\nThe next batch, or None if there is none in memory. Waits for "
+        "nothing."
+    ),
+    {"wakeup", consumer_wakeup, METH_NOARGS,
+     "wakeup($self, /)\n--\n\nEnds a poll that waits, or the next one. From any thread."},
     {"commit", consumer_commit, METH_NOARGS,
      "commit($self, /)\n--\n\nMakes durable that all which polls have returned is handled."},
     {"_commit_positions", consumer_commit_positions, METH_O, NULL},
     {"_positions", consumer_positions, METH_NOARGS, NULL},
     {"lag", consumer_lag, METH_NOARGS, "lag($self, /)\n--\n\nHow many offsets are still to be read."},
-    {"fileno", consumer_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nA descriptor that is readable while a poll has something to look at."},
+    {"fileno", consumer_fileno, METH_NOARGS,
+     "fileno($self, /)\n--\n\nA descriptor that is readable while a poll has something to look at."},
     {"_bell", consumer_bell, METH_NOARGS, NULL},
     {"_rung", consumer_rung, METH_NOARGS, NULL},
     {"close", consumer_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the consumer. What was committed stays."},
-    NAMED("__arrow_c_stream__", consumer_arrow_stream,
-     "__arrow_c_stream__($self, requested_schema=None)\n--\n\nThe records that are there, for Arrow."),
+    NAMED(
+        "__arrow_c_stream__", consumer_arrow_stream,
+        "__arrow_c_stream__($self, requested_schema=None)\n--\n\nThe records that are there, for Arrow."
+    ),
     {"_large_stream", consumer_large_stream, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -391,14 +404,23 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, consumer_open},     {Py_tp_dealloc, consumer_destroy}, {Py_tp_traverse, consumer_traverse}, {Py_tp_methods, methods},
-    {Py_tp_getset, attributes},     {Py_tp_iter, PyObject_SelfIter},   {Py_tp_iternext, consumer_next},
+    {Py_tp_new, consumer_open},
+    {Py_tp_dealloc, consumer_destroy},
+    {Py_tp_traverse, consumer_traverse},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, consumer_next},
     {Py_tp_doc, "Reads many partitions as one."},
     {0, NULL},
 };
 
 static PyType_Spec spec = {
-    "thalweg._thalweg.Consumer", sizeof(consumer), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots,
+    "thalweg._thalweg.Consumer",
+    sizeof(consumer),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    slots,
 };
 
 int consumer_add(PyObject *module) { return type_add(module, &spec, NULL) ? 0 : -1; }

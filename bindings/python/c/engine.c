@@ -9,9 +9,9 @@ static PyObject *engine_open(PyTypeObject *type, PyObject *arguments, PyObject *
     thalweg_engine_options_init(&options, sizeof options);
     long long lock_timeout;
     if (!PyArg_ParseTuple(
-            arguments, "O&O&O&O&O&O&O&O&L", PyUnicode_FSConverter, &path, to_u32, &options.flags, to_u32, &options.runtime,
-            to_u32, &options.durability, to_u64, &options.memory_budget, to_u64, &options.segment_size, to_u32,
-            &options.shards, to_u32, &options.open_files, &lock_timeout
+            arguments, "O&O&O&O&O&O&O&O&L", PyUnicode_FSConverter, &path, to_u32, &options.flags, to_u32,
+            &options.runtime, to_u32, &options.durability, to_u64, &options.memory_budget, to_u64,
+            &options.segment_size, to_u32, &options.shards, to_u32, &options.open_files, &lock_timeout
         ))
         return NULL;
     options.lock_timeout_ms = lock_timeout;
@@ -66,7 +66,8 @@ static PyObject *engine_create_topic(PyObject *self, PyObject *arguments) {
     const char *name;
     thalweg_topic_options options;
     thalweg_topic_options_init(&options, sizeof options);
-    if (!PyArg_ParseTuple(arguments, "sO&O&", &name, to_u32, &options.partitions, to_u32, &options.durability)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "sO&O&", &name, to_u32, &options.partitions, to_u32, &options.durability))
+        return NULL;
     ERROR(error);
     thalweg_status status;
     UNLOCKED(status = thalweg_topic_create(((engine *)self)->handle, name, &options, NULL, &error));
@@ -153,10 +154,10 @@ static PyObject *engine_damaged(PyObject *self, PyObject *Py_UNUSED(none)) {
 }
 
 static const field VERIFY_FIELDS[] = {
-    FIELD(thalweg_verify_report, topics, U64),      FIELD(thalweg_verify_report, partitions, U64),
-    FIELD(thalweg_verify_report, segments, U64),    FIELD(thalweg_verify_report, batches, U64),
-    FIELD(thalweg_verify_report, records, U64),     FIELD(thalweg_verify_report, bytes, U64),
-    FIELD(thalweg_verify_report, damaged, U64),     FIELD(thalweg_verify_report, unavailable, U64),
+    FIELD(thalweg_verify_report, topics, U64),         FIELD(thalweg_verify_report, partitions, U64),
+    FIELD(thalweg_verify_report, segments, U64),       FIELD(thalweg_verify_report, batches, U64),
+    FIELD(thalweg_verify_report, records, U64),        FIELD(thalweg_verify_report, bytes, U64),
+    FIELD(thalweg_verify_report, damaged, U64),        FIELD(thalweg_verify_report, unavailable, U64),
     FIELD(thalweg_verify_report, damaged_copies, U64), {NULL, 0, U32},
 };
 
@@ -182,10 +183,10 @@ static PyObject *engine_verify(PyObject *self, PyObject *Py_UNUSED(none)) {
 }
 
 static const field POSITION_FIELDS[] = {
-    FIELD(thalweg_named_position, consumer, TEXT),       FIELD(thalweg_named_position, topic, TEXT),
-    FIELD(thalweg_named_position, partition, U32),       FIELD(thalweg_named_position, offset, U64),
-    FIELD(thalweg_named_position, high_watermark, U64),  FIELD(thalweg_named_position, lag, U64),
-    FIELD(thalweg_named_position, metadata_size, U32),   {NULL, 0, U32},
+    FIELD(thalweg_named_position, consumer, TEXT),      FIELD(thalweg_named_position, topic, TEXT),
+    FIELD(thalweg_named_position, partition, U32),      FIELD(thalweg_named_position, offset, U64),
+    FIELD(thalweg_named_position, high_watermark, U64), FIELD(thalweg_named_position, lag, U64),
+    FIELD(thalweg_named_position, metadata_size, U32),  {NULL, 0, U32},
 };
 
 /* Whose positions, or which one. */
@@ -225,12 +226,15 @@ static PyObject *engine_reset_position(PyObject *self, PyObject *arguments) {
     uint32_t partition = THALWEG_PARTITION_ALL, start;
     uint64_t value;
     if (!PyArg_ParseTuple(
-            arguments, "sO&O&O&O&", &consumer, to_topic, &topic, to_u32_or_none, &partition, to_u32, &start, to_u64, &value
+            arguments, "sO&O&O&O&", &consumer, to_topic, &topic, to_u32_or_none, &partition, to_u32, &start, to_u64,
+            &value
         ))
         return NULL;
     ERROR(error);
     thalweg_status status;
-    UNLOCKED(status = thalweg_position_reset(((engine *)self)->handle, consumer, topic, partition, start, value, &error));
+    UNLOCKED(
+        status = thalweg_position_reset(((engine *)self)->handle, consumer, topic, partition, start, value, &error)
+    );
     return none_or_raise(status, &error);
 }
 
@@ -274,13 +278,17 @@ static PyObject *engine_queue(PyObject *self, void *Py_UNUSED(closure)) {
 }
 
 static PyMethodDef methods[] = {
-    {"close", engine_close, METH_NOARGS, "close($self, /)\n--\n\nMakes everything durable, and ends the engine. May be called again."},
+    {"close", engine_close, METH_NOARGS,
+     "close($self, /)\n--\n\nMakes everything durable, and ends the engine. May be called again."},
     {"_create_topic", engine_create_topic, METH_VARARGS, NULL},
-    {"delete_topic", engine_delete_topic, METH_VARARGS, "delete_topic($self, name, /)\n--\n\nDeletes a topic and its records, durably."},
+    {"delete_topic", engine_delete_topic, METH_VARARGS,
+     "delete_topic($self, name, /)\n--\n\nDeletes a topic and its records, durably."},
     {"_topics", engine_topics, METH_NOARGS, NULL},
     {"_info", engine_info, METH_NOARGS, NULL},
-    {"info_text", engine_info_text, METH_NOARGS, "info_text($self, /)\n--\n\nWhy the engine works as it does: lines to show."},
-    {"metrics_json", engine_metrics_json, METH_NOARGS, "metrics_json($self, /)\n--\n\nAll that the engine counts, as JSON."},
+    {"info_text", engine_info_text, METH_NOARGS,
+     "info_text($self, /)\n--\n\nWhy the engine works as it does: lines to show."},
+    {"metrics_json", engine_metrics_json, METH_NOARGS,
+     "metrics_json($self, /)\n--\n\nAll that the engine counts, as JSON."},
     {"metrics_prometheus", engine_metrics_prometheus, METH_NOARGS,
      "metrics_prometheus($self, /)\n--\n\nAll that the engine counts, as Prometheus scrapes it."},
     {"_damaged", engine_damaged, METH_NOARGS, NULL},
@@ -290,7 +298,8 @@ static PyMethodDef methods[] = {
      "position_metadata($self, consumer, topic, partition, /)\n--\n\nWhat was committed with a position."},
     {"_reset_position", engine_reset_position, METH_VARARGS, NULL},
     {"delete_positions", engine_delete_positions, METH_VARARGS,
-     "delete_positions($self, consumer, topic=None, /)\n--\n\nRemoves what a consumer has committed, of one topic or of all."},
+     "delete_positions($self, consumer, topic=None, /)\n--\n\nRemoves what a consumer has committed, of one topic or "
+     "of all."},
     {"_repair_positions", engine_repair_positions, METH_NOARGS, NULL},
     {"_repair_key_values", engine_repair_key_values, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -302,11 +311,17 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, engine_open},       {Py_tp_finalize, engine_finalize}, {Py_tp_dealloc, engine_destroy},
-    {Py_tp_methods, methods},       {Py_tp_getset, attributes},        {Py_tp_doc, "A store that is open."},
+    {Py_tp_new, engine_open},
+    {Py_tp_finalize, engine_finalize},
+    {Py_tp_dealloc, engine_destroy},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
+    {Py_tp_doc, "A store that is open."},
     {0, NULL},
 };
 
-static PyType_Spec spec = {"thalweg._thalweg.Engine", sizeof(engine), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+static PyType_Spec spec = {
+    "thalweg._thalweg.Engine", sizeof(engine), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots
+};
 
 int engine_add(PyObject *module) { return (engine_type = type_add(module, &spec, NULL)) ? 0 : -1; }

@@ -3,9 +3,9 @@
 
 PyObject *exception_of(const thalweg_error *error) {
     PyObject *told = Py_BuildValue(
-        "(iNisIKK)", (int)error->status, PyUnicode_DecodeUTF8(error->message, (Py_ssize_t)strlen(error->message), "replace"),
-        (int)error->os_error, error->topic, (unsigned)error->partition, (unsigned long long)error->start,
-        (unsigned long long)error->end
+        "(iNisIKK)", (int)error->status,
+        PyUnicode_DecodeUTF8(error->message, (Py_ssize_t)strlen(error->message), "replace"), (int)error->os_error,
+        error->topic, (unsigned)error->partition, (unsigned long long)error->start, (unsigned long long)error->end
     );
     if (!told) return NULL;
     PyObject *exception = python_call("thalweg.errors", "from_status", told);

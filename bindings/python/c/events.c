@@ -2,8 +2,7 @@
 #include "binding.h"
 
 typedef struct {
-    PyObject_HEAD
-    thalweg_events *handle;
+    PyObject_HEAD thalweg_events *handle;
     int descriptor;
 } events;
 
@@ -28,10 +27,17 @@ static void events_destroy(PyObject *object) {
 }
 
 static const field FIELDS[] = {
-    FIELD(thalweg_event, kind, U32),      FIELD(thalweg_event, time, I64),     FIELD(thalweg_event, start, U64),
-    FIELD(thalweg_event, end, U64),       FIELD(thalweg_event, partition, U32), FIELD(thalweg_event, clean, FLAG),
-    FIELD(thalweg_event, status, I32),    FIELD(thalweg_event, os_error, I32), FIELD(thalweg_event, topic, TEXT),
-    FIELD(thalweg_event, message, TEXT),  {NULL, 0, U32},
+    FIELD(thalweg_event, kind, U32),
+    FIELD(thalweg_event, time, I64),
+    FIELD(thalweg_event, start, U64),
+    FIELD(thalweg_event, end, U64),
+    FIELD(thalweg_event, partition, U32),
+    FIELD(thalweg_event, clean, FLAG),
+    FIELD(thalweg_event, status, I32),
+    FIELD(thalweg_event, os_error, I32),
+    FIELD(thalweg_event, topic, TEXT),
+    FIELD(thalweg_event, message, TEXT),
+    {NULL, 0, U32},
 };
 
 static PyObject *events_poll(PyObject *object, PyObject *arguments) {
@@ -83,6 +89,8 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"thalweg._thalweg.Events", sizeof(events), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+static PyType_Spec spec = {
+    "thalweg._thalweg.Events", sizeof(events), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots
+};
 
 int events_add(PyObject *module) { return type_add(module, &spec, NULL) ? 0 : -1; }

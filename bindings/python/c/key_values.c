@@ -4,8 +4,7 @@
 #include "binding.h"
 
 typedef struct {
-    PyObject_HEAD
-    thalweg_key_values *handle;
+    PyObject_HEAD thalweg_key_values *handle;
 } key_values;
 
 static PyObject *key_values_open(PyTypeObject *type, PyObject *arguments, PyObject *Py_UNUSED(names)) {
@@ -14,7 +13,8 @@ static PyObject *key_values_open(PyTypeObject *type, PyObject *arguments, PyObje
     key_values *self = object_new(type);
     if (!self) return NULL;
     ERROR(error);
-    thalweg_status status = thalweg_key_values_open(((topic *)of)->engine->handle, ((topic *)of)->handle, &self->handle, &error);
+    thalweg_status status =
+        thalweg_key_values_open(((topic *)of)->engine->handle, ((topic *)of)->handle, &self->handle, &error);
     if (status != THALWEG_OK) {
         DROP(self);
         return raise_error(&error);
@@ -68,8 +68,7 @@ static PyObject *key_values_write(PyObject *self, PyObject *list) {
     }
     ERROR(error);
     thalweg_status status = THALWEG_OK;
-    if (taken == 0)
-        UNLOCKED(status = thalweg_key_values_write(((key_values *)self)->handle, writes, count, &error));
+    if (taken == 0) UNLOCKED(status = thalweg_key_values_write(((key_values *)self)->handle, writes, count, &error));
     pins_release(&pins);
     free(writes);
     return taken < 0 ? NULL : none_or_raise(status, &error);
@@ -103,8 +102,10 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, key_values_open}, {Py_tp_dealloc, key_values_destroy},
-    {Py_tp_methods, methods},     {Py_mp_subscript, key_values_get},
+    {Py_tp_new, key_values_open},
+    {Py_tp_dealloc, key_values_destroy},
+    {Py_tp_methods, methods},
+    {Py_mp_subscript, key_values_get},
     {Py_tp_doc, "A few small values, kept durably beside a topic."},
     {0, NULL},
 };

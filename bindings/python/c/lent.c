@@ -2,8 +2,7 @@
 #include "binding.h"
 
 typedef struct {
-    PyObject_HEAD
-    batch *batch;
+    PyObject_HEAD batch *batch;
     const void *data;
     size_t size;
 } lent;

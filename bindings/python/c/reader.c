@@ -2,8 +2,7 @@
 #include "binding.h"
 
 typedef struct {
-    PyObject_HEAD
-    thalweg_reader *handle;
+    PyObject_HEAD thalweg_reader *handle;
     bool busy;
 } reader;
 
@@ -31,8 +30,9 @@ static void reader_destroy(PyObject *object) {
 }
 
 static bool busy(reader *self) {
-    if (self->busy) raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this reader");
-    return self->busy;
+    if (!self->busy) return false;
+    raise_status(THALWEG_WOULD_BLOCK, "another thread is in a call of this reader");
+    return true;
 }
 
 /* Waits at most a slice. As a status, with TIMED_OUT where nothing came. */
@@ -111,12 +111,18 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, reader_open},     {Py_tp_dealloc, reader_destroy},   {Py_tp_methods, methods},
-    {Py_tp_getset, attributes},   {Py_tp_iter, PyObject_SelfIter},   {Py_tp_iternext, reader_next},
+    {Py_tp_new, reader_open},
+    {Py_tp_dealloc, reader_destroy},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, reader_next},
     {Py_tp_doc, "A place in one partition, moving on."},
     {0, NULL},
 };
 
-static PyType_Spec spec = {"thalweg._thalweg.Reader", sizeof(reader), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+static PyType_Spec spec = {
+    "thalweg._thalweg.Reader", sizeof(reader), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots
+};
 
 int reader_add(PyObject *module) { return type_add(module, &spec, NULL) ? 0 : -1; }

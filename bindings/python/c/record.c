@@ -42,7 +42,9 @@ int bytes_from(PyObject *object, thalweg_bytes *bytes, pins *pins, const char *w
     if (!view) return -1;
     if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE) < 0) {
         if (PyErr_ExceptionMatches(PyExc_TypeError))
-            PyErr_Format(PyExc_TypeError, "a %s is bytes or something like them, not %R", what, (PyObject *)Py_TYPE(object));
+            PyErr_Format(
+                PyExc_TypeError, "a %s is bytes or something like them, not %R", what, (PyObject *)Py_TYPE(object)
+            );
         return -1;
     }
     pins->view_count++;
@@ -87,7 +89,8 @@ static int headers_from(PyObject *headers, thalweg_record *record, pins *pins) {
 
 static int timestamp_from(PyObject *timestamp, thalweg_record *record) {
     if (!timestamp || timestamp == Py_None) return 0;
-    PyObject *number = PyLong_Check(timestamp) ? Py_NewRef(timestamp) : python_call("thalweg._time", "milliseconds", timestamp);
+    PyObject *number =
+        PyLong_Check(timestamp) ? Py_NewRef(timestamp) : python_call("thalweg._time", "milliseconds", timestamp);
     if (!number) return -1;
     record->timestamp = PyLong_AsLongLong(number);
     record->flags = THALWEG_RECORD_TIMESTAMP;
@@ -99,7 +102,8 @@ int record_from(
     PyObject *value, PyObject *key, PyObject *headers, PyObject *timestamp, thalweg_record *record, pins *pins
 ) {
     *record = (thalweg_record){0};
-    if (bytes_from(value, &record->value, pins, "value") < 0 || bytes_from(key, &record->key, pins, "key") < 0) return -1;
+    if (bytes_from(value, &record->value, pins, "value") < 0 || bytes_from(key, &record->key, pins, "key") < 0)
+        return -1;
     if (headers && headers_from(headers, record, pins) < 0) return -1;
     return timestamp ? timestamp_from(timestamp, record) : 0;
 }

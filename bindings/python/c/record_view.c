@@ -5,8 +5,7 @@ PyTypeObject *record_type;
 static allocfunc record_allocate;
 
 typedef struct {
-    PyObject_HEAD
-    batch *batch;
+    PyObject_HEAD batch *batch;
     size_t index;
 } record;
 
@@ -74,7 +73,8 @@ static PyObject *record_headers(PyObject *self, void *Py_UNUSED(closure)) {
         uint16_t name_size = (uint16_t)(at[0] | at[1] << 8);
         uint32_t value_size = at[2] | (uint32_t)at[3] << 8 | (uint32_t)at[4] << 16 | (uint32_t)at[5] << 24;
         const char *name = (const char *)at + 6, *value = value_size == UINT32_MAX ? NULL : name + name_size;
-        PyObject *header = Py_BuildValue("(s#y#)", name, (Py_ssize_t)name_size, value, (Py_ssize_t)(value ? value_size : 0));
+        PyObject *header =
+            Py_BuildValue("(s#y#)", name, (Py_ssize_t)name_size, value, (Py_ssize_t)(value ? value_size : 0));
         if (!header || PyList_SetItem(list, i, header) < 0) Py_CLEAR(list);
         at += 6 + name_size + (value ? value_size : 0);
     }
@@ -145,7 +145,8 @@ static PyGetSetDef attributes[] = {
     {"key_view", record_key_view, NULL, "The key where it lies, without a copy. It keeps the batch.", NULL},
     {"headers", record_headers, NULL, "A list of (name, value).", NULL},
     {"offset", record_offset, NULL, "The offset in its partition.", NULL},
-    {"timestamp", record_timestamp, NULL, "The time it was given, or else at which it was appended, in ms since 1970.", NULL},
+    {"timestamp", record_timestamp, NULL, "The time it was given, or else at which it was appended, in ms since 1970.",
+     NULL},
     {"time", record_time, NULL, "The timestamp, as a datetime in UTC.", NULL},
     {"append_time", record_append_time, NULL, "When it was appended, in ms since 1970.", NULL},
     {"term", record_term, NULL, "The term that its batch was appended with, or None.", NULL},
@@ -155,8 +156,11 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_dealloc, record_destroy}, {Py_tp_repr, record_repr}, {Py_tp_getset, attributes},
-    {Py_tp_doc, "A record that was read."}, {0, NULL},
+    {Py_tp_dealloc, record_destroy},
+    {Py_tp_repr, record_repr},
+    {Py_tp_getset, attributes},
+    {Py_tp_doc, "A record that was read."},
+    {0, NULL},
 };
 
 static PyType_Spec spec = {

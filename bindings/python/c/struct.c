@@ -4,8 +4,10 @@
 #include "binding.h"
 
 const field DAMAGED_RANGE_FIELDS[] = {
-    FIELD(thalweg_damaged_range, topic, TEXT), FIELD(thalweg_damaged_range, partition, U32),
-    FIELD(thalweg_damaged_range, start, U64),  FIELD(thalweg_damaged_range, end, U64),
+    FIELD(thalweg_damaged_range, topic, TEXT),
+    FIELD(thalweg_damaged_range, partition, U32),
+    FIELD(thalweg_damaged_range, start, U64),
+    FIELD(thalweg_damaged_range, end, U64),
     {NULL, 0, U32},
 };
 static PyObject *field_of(const char *at, field_kind kind) {

@@ -146,7 +146,8 @@ static PyObject *ticket_refused(PyObject *self, void *Py_UNUSED(closure)) {
 static PyObject *ticket_repr(PyObject *object) {
     ticket *self = (ticket *)object;
     switch (self->state) {
-    case TICKET_WAITING: return PyUnicode_FromString(self->refused ? "<thalweg.Ticket without room>" : "<thalweg.Ticket waiting>");
+    case TICKET_WAITING:
+        return PyUnicode_FromString(self->refused ? "<thalweg.Ticket without room>" : "<thalweg.Ticket waiting>");
     case TICKET_ROOM: return PyUnicode_FromString("<thalweg.Ticket to be tried again>");
     case TICKET_FAILED: return PyUnicode_FromFormat("<thalweg.Ticket failed: %S>", self->exception);
     default: break;
@@ -164,7 +165,8 @@ static PyMethodDef methods[] = {
      "exception($self, timeout=None)\n--\n\nWhy the append failed, or None."},
     {"done", ticket_done, METH_NOARGS, "done($self, /)\n--\n\nIs it over? Does not wait."},
     {"add_done_callback", ticket_add_done_callback, METH_O,
-     "add_done_callback($self, callback, /)\n--\n\nCalls with the ticket when it is over, on the thread that finds out, or at once."},
+     "add_done_callback($self, callback, /)\n--\n\nCalls with the ticket when it is over, on the thread that finds "
+     "out, or at once."},
     {"_room", ticket_room, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -176,8 +178,11 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_dealloc, ticket_destroy}, {Py_tp_repr, ticket_repr},     {Py_tp_methods, methods},
-    {Py_tp_getset, attributes},      {Py_am_await, ticket_await},
+    {Py_tp_dealloc, ticket_destroy},
+    {Py_tp_repr, ticket_repr},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
+    {Py_am_await, ticket_await},
     {Py_tp_doc, "An append that is under way. It can be waited for, asked, and awaited in asyncio."},
     {0, NULL},
 };

@@ -64,10 +64,14 @@ static PyObject *topic_describe(PyObject *self, PyObject *Py_UNUSED(none)) {
 }
 
 static const field PARTITION_FIELDS[] = {
-    FIELD(thalweg_partition_info, partition, U32), FIELD(thalweg_partition_info, log_start, U64),
-    FIELD(thalweg_partition_info, high_watermark, U64), FIELD(thalweg_partition_info, stored_size, U64),
-    FIELD(thalweg_partition_info, segments, U32),  FIELD(thalweg_partition_info, damaged, U32),
-    FIELD(thalweg_partition_info, failed, FLAG),   FIELD(thalweg_partition_info, why, TEXT),
+    FIELD(thalweg_partition_info, partition, U32),
+    FIELD(thalweg_partition_info, log_start, U64),
+    FIELD(thalweg_partition_info, high_watermark, U64),
+    FIELD(thalweg_partition_info, stored_size, U64),
+    FIELD(thalweg_partition_info, segments, U32),
+    FIELD(thalweg_partition_info, damaged, U32),
+    FIELD(thalweg_partition_info, failed, FLAG),
+    FIELD(thalweg_partition_info, why, TEXT),
     {NULL, 0, U32},
 };
 
@@ -98,10 +102,18 @@ static PyObject *topic_damaged(PyObject *self, PyObject *arguments) {
 }
 
 static const field FRAME_FIELDS[] = {
-    FIELD(thalweg_frame, generation, U64), FIELD(thalweg_frame, position, U64),   FIELD(thalweg_frame, size, U64),
-    FIELD(thalweg_frame, base_offset, U64), FIELD(thalweg_frame, count, U64),     FIELD(thalweg_frame, append_time, I64),
-    FIELD(thalweg_frame, term, U64),       FIELD(thalweg_frame, durable, U64),    FIELD(thalweg_frame, segment, U32),
-    FIELD(thalweg_frame, kind, U32),       FIELD(thalweg_frame, flags, U32),      FIELD(thalweg_frame, why, TEXT),
+    FIELD(thalweg_frame, generation, U64),
+    FIELD(thalweg_frame, position, U64),
+    FIELD(thalweg_frame, size, U64),
+    FIELD(thalweg_frame, base_offset, U64),
+    FIELD(thalweg_frame, count, U64),
+    FIELD(thalweg_frame, append_time, I64),
+    FIELD(thalweg_frame, term, U64),
+    FIELD(thalweg_frame, durable, U64),
+    FIELD(thalweg_frame, segment, U32),
+    FIELD(thalweg_frame, kind, U32),
+    FIELD(thalweg_frame, flags, U32),
+    FIELD(thalweg_frame, why, TEXT),
     {NULL, 0, U32},
 };
 
@@ -134,7 +146,8 @@ static PyObject *topic_partition_of(PyObject *self, PyObject *key) {
     if (bytes_from(key, &bytes, &pins, "key") < 0) return NULL;
     uint32_t partition;
     ERROR(error);
-    thalweg_status status = thalweg_topic_partition_of(((topic *)self)->handle, bytes.data, bytes.size, &partition, &error);
+    thalweg_status status =
+        thalweg_topic_partition_of(((topic *)self)->handle, bytes.data, bytes.size, &partition, &error);
     pins_release(&pins);
     return status == THALWEG_OK ? PyLong_FromUnsignedLong(partition) : raise_error(&error);
 }
@@ -187,7 +200,8 @@ static PyObject *topic_read(PyObject *object, PyObject *arguments, PyObject *nam
         thalweg_status status;
         UNLOCKED(
             status = thalweg_topic_read(
-                ((topic *)object)->handle, partition, offset, (size_t)max_bytes, deadline_slice(until), &batch, &view, &error
+                ((topic *)object)->handle, partition, offset, (size_t)max_bytes, deadline_slice(until), &batch, &view,
+                &error
             )
         );
         if (status == THALWEG_OK) return batch_new(batch, &view);
@@ -210,12 +224,16 @@ static PyObject *topic_queue(PyObject *self, void *Py_UNUSED(closure)) {
 
 #define FAST(name, text) {#name, (PyCFunction)(void (*)(void))topic_##name, METH_FASTCALL | METH_KEYWORDS, text}
 #define APPEND_ARGUMENTS \
-    "($self, value, /, *, key=None, headers=None, timestamp=None, partition=None, durability=None, expected_offset=None, " \
+    "($self, value, /, *, key=None, headers=None, timestamp=None, partition=None, durability=None, " \
+    "expected_offset=None, " \
     "term=None, timeout=None)\n--\n\n"
 
 static PyMethodDef methods[] = {
     FAST(append, "append" APPEND_ARGUMENTS "Appends a record. Returns where it stands, as soon as it is durable."),
-    FAST(submit, "submit" APPEND_ARGUMENTS "Appends a record. Returns a ticket, as soon as there is room for it in memory."),
+    FAST(
+        submit,
+        "submit" APPEND_ARGUMENTS "Appends a record. Returns a ticket, as soon as there is room for it in memory."
+    ),
     {"_try_submit", (PyCFunction)(void (*)(void))topic_try_submit, METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_describe", topic_describe, METH_NOARGS, NULL},
     {"_partitions", topic_partitions, METH_NOARGS, NULL},
@@ -223,7 +241,8 @@ static PyMethodDef methods[] = {
     {"_frames", topic_frames, METH_VARARGS, NULL},
     {"add_partitions", topic_add_partitions, METH_VARARGS,
      "add_partitions($self, total, /)\n--\n\nRaises the number of partitions to total."},
-    {"partition_of", topic_partition_of, METH_O, "partition_of($self, key, /)\n--\n\nThe partition that a key belongs to."},
+    {"partition_of", topic_partition_of, METH_O,
+     "partition_of($self, key, /)\n--\n\nThe partition that a key belongs to."},
     {"next_offset", topic_next_offset, METH_VARARGS,
      "next_offset($self, partition=0, /)\n--\n\nThe offset that the next append to a partition gets."},
     {"truncate_before", topic_truncate_before, METH_VARARGS,
@@ -244,8 +263,11 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, topic_open},      {Py_tp_dealloc, topic_destroy}, {Py_tp_traverse, topic_traverse},
-    {Py_tp_methods, methods},     {Py_tp_getset, attributes},
+    {Py_tp_new, topic_open},
+    {Py_tp_dealloc, topic_destroy},
+    {Py_tp_traverse, topic_traverse},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
     {Py_tp_doc, "A topic to append to and to read from."},
     {0, NULL},
 };

@@ -2,7 +2,7 @@
 
     python examples/analytics.py [lines.csv]
 
-Needs duckdb, polars and pyarrow.
+Needs duckdb and polars.
 """
 
 import sys
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import duckdb
 import polars
-import pyarrow  # type: ignore[import-untyped]
 
 import thalweg
 
@@ -31,10 +30,11 @@ with tempfile.TemporaryDirectory() as directory, thalweg.open(directory) as db:
     db.create_topic("orders", partitions=4).append_many(lines(SOURCE))
 
     # DuckDB reads the records out of the engine's memory.
-    records = pyarrow.RecordBatchReader.from_stream(db.consumer(None, ["orders"]))
+    records = db.consumer(None, ["orders"])
     countries = duckdb.execute(
         """
-        SELECT regexp_extract(decode(value), '([^,]+)$', 1) AS country, count(*) AS lines, count(DISTINCT key) AS customers
+        SELECT regexp_extract(decode(value), '([^,]+)$', 1) AS country, count(*) AS lines,
+               count(DISTINCT key) AS customers
         FROM records GROUP BY country ORDER BY lines DESC LIMIT 5
         """
     ).fetchall()

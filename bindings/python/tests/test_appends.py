@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_wrong_headers_are_refused(db, topic, headers):
 
 
 def test_timestamps_are_milliseconds_or_datetimes(db, topic):
-    moment = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
     topic.append(b"a", timestamp=-5)
     topic.append(b"b", timestamp=moment)
     topic.append(b"c")

@@ -12,12 +12,16 @@ duckdb = pytest.importorskip("duckdb")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
-ROWS = [(None if i % 7 == 0 else b"key %d" % i, None if i % 11 == 0 else b"v" * (i % 40) + b"%d" % i) for i in range(500)]
+ROWS = [
+    (None if i % 7 == 0 else b"key %d" % i, None if i % 11 == 0 else b"v" * (i % 40) + b"%d" % i) for i in range(500)
+]
 
 
 @pytest.fixture
 def filled(db) -> thalweg.Engine:
-    db.create_topic("orders of a long name".replace(" ", "-"), durability=thalweg.Durability.LOSE_ON_KILL).append_batch(ROWS)
+    db.create_topic("orders of a long name".replace(" ", "-"), durability=thalweg.Durability.LOSE_ON_KILL).append_batch(
+        ROWS
+    )
     return db
 
 
@@ -103,14 +107,16 @@ def test_pandas(consumer):
 
 
 def test_duckdb(consumer):
-    orders = pa.RecordBatchReader.from_stream(consumer)
-    found = duckdb.sql("SELECT count(*), count(value), sum(octet_length(value)), max(record_offset) FROM orders").fetchall()
+    query = "SELECT count(*), count(value), sum(octet_length(value)), max(record_offset) FROM "
     values = [value for _, value in ROWS if value is not None]
-    assert found == [(500, len(values), sum(map(len, values)), 499)]
+    expected = [(500, len(values), sum(map(len, values)), 499)]
+    assert duckdb.execute(query + "consumer").fetchall() == expected
     consumer.seek_all("earliest")
-    again = pa.table(consumer)
-    assert again.num_rows == 500
-    assert duckdb.sql("SELECT value FROM again WHERE key = 'key 8'::BLOB").fetchall() == [(b"v" * 8 + b"8",)]
+    (batch,) = consumer.batches()
+    assert duckdb.execute(query + "batch").fetchall() == expected
+    assert duckdb.execute("SELECT value FROM batch WHERE key = 'key 8'::BLOB").fetchall() == [(b"v" * 8 + b"8",)]
+    large = thalweg.large_binary(batch)  # noqa: F841
+    assert duckdb.execute(query + "large").fetchall() == expected
 
 
 def test_a_stream_keeps_its_consumer_and_ends_with_it(filled):

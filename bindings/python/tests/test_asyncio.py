@@ -153,7 +153,7 @@ def test_events_are_iterated(path):
 
 
 def test_a_million_records_go_through_with_little_memory(path):
-    """One hundred million bytes through sixty-four: a producer that finds no room waits for it, and so does a consumer."""
+    """A hundred million bytes through sixty-four: who finds no room waits for it."""
     count = 1_000_000
 
     async def program() -> None:

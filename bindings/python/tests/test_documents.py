@@ -34,16 +34,34 @@ def test_the_front_page(tmp_path, monkeypatch, capsys):
 NOT_WRAPPED = {
     "values in pieces: bytes.join": ["submit_parts", "append_parts"],
     "copies are the default": ["read_copy", "batch_copy"],
-    "a ticket that is waited for": ["topic_append", "append_batch", "append_split"],
+    "a ticket that is waited for": ["topic_append", "append_batch", "append_split", "topic_failure"],
     "key_values_write": ["key_values_put", "key_values_delete"],
-    "read by the extension itself": ["batch_get_view", "batch_header", "queue_under_way", "options_init", "version_number"],
+    "read by the extension itself": [
+        "batch_get_view",
+        "batch_header",
+        "queue_under_way",
+        "_init",
+        "version_number",
+    ],
     "a descriptor of its own": ["consumer_wakeup"],
 }
 
 
+HEADER = (PACKAGE.parent.parent / "include" / "thalweg.h").read_text()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kind"),
+    [("EVENT", thalweg.EventKind), ("FRAME", thalweg.FrameKind), ("RUNTIME", thalweg.Runtime)],
+)
+def test_every_number_of_the_abi_has_its_name(prefix, kind):
+    found = dict(re.findall(rf"^#define THALWEG_{prefix}_(\w+) (\d+)$", HEADER, re.M))
+    found.pop("HAS_TERM", None)
+    assert {name: int(number) for name, number in found.items()} == {each.name: each.value for each in kind}
+
+
 def test_every_call_of_the_abi_is_there():
-    header = (PACKAGE.parent.parent / "include" / "thalweg.h").read_text()
-    calls = set(re.findall(r"^[a-z].*?\b(thalweg_\w+)\(", header, re.M))
+    calls = set(re.findall(r"^[a-z].*?\b(thalweg_\w+)\(", HEADER, re.M))
     used = set(re.findall(r"\bthalweg_\w+", " ".join(file.read_text() for file in (PACKAGE / "c").glob("*.c"))))
     named = [name for names in NOT_WRAPPED.values() for name in names]
     missing = {call for call in calls - used if not call.endswith(tuple(named))}

@@ -12,7 +12,8 @@ def test_topics(db):
     topic = db.create_topic("b", 3, durability=thalweg.Durability.LOSE_ON_POWER_CUT)
     db.create_topic("a")
     assert [(t.name, t.partitions, t.durability.name) for t in db.topics()] == [
-        ("a", 1, "DURABLE"), ("b", 3, "LOSE_ON_POWER_CUT"),
+        ("a", 1, "DURABLE"),
+        ("b", 3, "LOSE_ON_POWER_CUT"),
     ]
     topic.add_partitions(5)
     assert topic.info.partitions == 5 and len(topic.partitions) == 5 and topic.name == "b"
@@ -24,8 +25,14 @@ def test_topics(db):
 
 def test_options_reach_the_engine(path):
     with thalweg.open(
-        path, memory_budget=128 << 20, shards=2, open_files=64, runtime=thalweg.Runtime.POSIX, lock_timeout=0.5,
-        durability=thalweg.Durability.LOSE_ON_KILL, segment_size=1 << 20,
+        path,
+        memory_budget=128 << 20,
+        shards=2,
+        open_files=64,
+        runtime=thalweg.Runtime.POSIX,
+        lock_timeout=0.5,
+        durability=thalweg.Durability.LOSE_ON_KILL,
+        segment_size=1 << 20,
     ) as db:
         info = db.info()
         assert (info.memory_budget, info.shards, info.open_files) == (128 << 20, 2, 64)
@@ -55,7 +62,12 @@ def test_key_values_are_a_mapping(path):
         values[b"b"] = b""
         values.update({b"c": b"3", b"d": b"4"})
         assert dict(values) == {b"a": b"1", b"b": b"", b"c": b"3", b"d": b"4"} and len(values) == 4
-        assert b"a" in values and b"z" not in values and values.get(b"z") is None and list(values) == [b"a", b"b", b"c", b"d"]
+        assert (
+            b"a" in values
+            and b"z" not in values
+            and values.get(b"z") is None
+            and list(values) == [b"a", b"b", b"c", b"d"]
+        )
         del values[b"a"]
         for call in (lambda: values[b"a"], lambda: values.__delitem__(b"a")):
             with pytest.raises(KeyError):

@@ -14,11 +14,24 @@ from thalweg import _thalweg, errors
 @pytest.mark.parametrize(
     ("name", "builtin"),
     [
-        ("InvalidArgument", ValueError), ("NotFound", FileNotFoundError), ("AlreadyExists", FileExistsError),
-        ("WouldBlock", BlockingIOError), ("TimedOut", TimeoutError), ("OutOfRange", IndexError), ("IoError", OSError),
-        ("NoSpace", OSError), ("PermissionDenied", PermissionError), ("PartitionFailed", OSError), ("Closed", ValueError),
-        ("TooLarge", ValueError), ("NoMemory", MemoryError), ("Forked", RuntimeError), ("Panic", SystemError),
-        ("Deleted", LookupError), ("ReadOnly", PermissionError), ("Unsupported", NotImplementedError),
+        ("InvalidArgument", ValueError),
+        ("NotFound", FileNotFoundError),
+        ("AlreadyExists", FileExistsError),
+        ("WouldBlock", BlockingIOError),
+        ("TimedOut", TimeoutError),
+        ("OutOfRange", IndexError),
+        ("IoError", OSError),
+        ("NoSpace", OSError),
+        ("PermissionDenied", PermissionError),
+        ("PartitionFailed", OSError),
+        ("Closed", ValueError),
+        ("TooLarge", ValueError),
+        ("NoMemory", MemoryError),
+        ("Forked", RuntimeError),
+        ("Panic", SystemError),
+        ("Deleted", LookupError),
+        ("ReadOnly", PermissionError),
+        ("Unsupported", NotImplementedError),
     ],
 )
 def test_errors_are_built_in_ones_too(name, builtin):
@@ -107,9 +120,18 @@ def test_a_closed_engine_answers_closed(path):
     db.close()
     db.close()
     for call in (
-        lambda: topic.append(b"b"), lambda: topic.submit(b"b"), lambda: topic.append_many([b"b"]), lambda: db.create_topic("u"),
-        db.info, db.metrics, db.verify, lambda: consumer.poll(0), consumer.commit, lambda: reader.poll(0),
-        lambda: values[b"a"], lambda: topic.info,
+        lambda: topic.append(b"b"),
+        lambda: topic.submit(b"b"),
+        lambda: topic.append_many([b"b"]),
+        lambda: db.create_topic("u"),
+        db.info,
+        db.metrics,
+        db.verify,
+        lambda: consumer.poll(0),
+        consumer.commit,
+        lambda: reader.poll(0),
+        lambda: values[b"a"],
+        lambda: topic.info,
     ):
         with pytest.raises(thalweg.Closed):
             call()

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("hypothesis")
-from hypothesis import settings, strategies as st  # noqa: E402
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule  # noqa: E402
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import thalweg  # noqa: E402
+import thalweg
 
 small = st.binary(max_size=40)
 keys = st.none() | st.sampled_from([b"", b"a", b"b", b"c"])
@@ -150,5 +151,5 @@ class Store(RuleBasedStateMachine):
         assert dict(self.topic.key_values()) == self.values
 
 
-Store.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None, print_blob=True)
+Store.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None, print_blob=True)
 test_the_store_does_what_the_model_does = Store.TestCase

@@ -1,8 +1,9 @@
 """Reads: consumers, readers, batches, records."""
 
+import sys
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_a_record_tells_everything(db, topic):
     (record,) = batch
     assert (record.topic, record.partition, record.offset, record.timestamp) == ("t", 0, 0, 1234)
     assert (record.key, record.value, record.headers, record.term) == (b"key", b"value", [("h", b"1")], None)
-    assert record.time == datetime(1970, 1, 1, 0, 0, 1, 234000, tzinfo=timezone.utc)
+    assert record.time == datetime(1970, 1, 1, 0, 0, 1, 234000, tzinfo=UTC)
     assert abs(record.append_time / 1000 - time.time()) < 60
     assert "b'key'" in repr(record) and "offset 0" in repr(record) and "1 records" in repr(batch)
 
@@ -146,15 +147,50 @@ def test_two_threads_do_not_poll_one_consumer(db, topic):
     thread.join(30)
 
 
+def test_a_refused_poll_is_an_error_whatever_others_do_meanwhile(db, topic):
+    """The refusal was made up of two looks, between which the other thread could leave: a result came with an error."""
+    consumer, reader, wrong = db.consumer(None, ["t"]), topic.reader(), []
+
+    def poll() -> None:
+        for _ in range(300):
+            for call in (consumer.poll, reader.poll):
+                try:
+                    call(0.0005)
+                except thalweg.WouldBlock:
+                    pass
+                except BaseException as error:
+                    wrong.append(repr(error))
+
+    def spin() -> None:
+        while not stopped.is_set():
+            pass
+
+    stopped = threading.Event()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=poll) for _ in range(4)]
+    # Whoever is in the middle of something is interrupted by these.
+    spinners = [threading.Thread(target=spin) for _ in range(2)]
+    for thread in threads + spinners:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    stopped.set()
+    for thread in spinners:
+        thread.join(60)
+    sys.setswitchinterval(interval)
+    assert wrong == []
+
+
 def test_starts(db, topic):
     for i in range(10):
         topic.append(b"%d" % i, timestamp=1000 * i)
     at = lambda start: (values(db.consumer(None, ["t"], start=start).batches()) or [None])[0]
     assert at("earliest") == b"0" and at("latest") is None
-    assert at(datetime.fromtimestamp(4.5, timezone.utc)) == b"5"
+    assert at(datetime.fromtimestamp(4.5, UTC)) == b"5"
     assert at(thalweg.AppendTime(0)) == b"0"
     assert topic.reader(0, 7).poll(0).values()[0] == b"7"
-    assert topic.reader(0, datetime.fromtimestamp(8, timezone.utc)).poll(0)[0].offset == 8
+    assert topic.reader(0, datetime.fromtimestamp(8, UTC)).poll(0)[0].offset == 8
     reader = topic.reader(0, "latest")
     assert reader.offset == 10
     reader.seek(3)
@@ -204,7 +240,12 @@ def test_truncation(db, topic):
     topic.truncate_after(0, 8)
     topic.truncate_before(0, 2)
     assert values(topic.reader() for _ in ()) == [] and values(db.consumer(None, ["t"]).batches()) == [
-        b"2", b"3", b"4", b"5", b"6", b"7",
+        b"2",
+        b"3",
+        b"4",
+        b"5",
+        b"6",
+        b"7",
     ]
     (partition,) = topic.partitions
     assert (partition.log_start, partition.high_watermark, topic.next_offset()) == (2, 8, 8)

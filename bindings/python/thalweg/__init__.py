@@ -14,6 +14,8 @@
 
 from thalweg._thalweg import (
     PARTITION_ROUND_ROBIN as ROUND_ROBIN,
+)
+from thalweg._thalweg import (
     Appended,
     Batch,
     Record,

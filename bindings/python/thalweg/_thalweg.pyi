@@ -2,13 +2,13 @@
 
 import os
 import sys
-from _typeshed import structseq
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
-from typing_extensions import Buffer, Self, disjoint_base
+from _typeshed import structseq
+from typing_extensions import Buffer, disjoint_base
 
 from thalweg._numpy import Columns
 from thalweg._types import Headers, Item, Time, Value
@@ -72,6 +72,7 @@ EVENT_NO_SPACE: int
 EVENT_TRUNCATED: int
 EVENT_CLOSED: int
 EVENT_DAMAGED_COPY: int
+EVENT_SPACE_AVAILABLE: int
 FRAME_OTHER: int
 FRAME_DATA: int
 FRAME_PAD: int
@@ -84,6 +85,7 @@ def status_name(status: int, /) -> str: ...
 def version() -> str: ...
 def build_info() -> str: ...
 def murmur2(key: Buffer, /) -> int: ...
+
 @final
 class Appended(structseq[int], tuple[int, int]):
     __match_args__: Final = ("partition", "offset")

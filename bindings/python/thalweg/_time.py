@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -14,7 +14,7 @@ def milliseconds(time: datetime | int) -> int:
         return time
     if not isinstance(time, datetime):
         raise TypeError(f"a time is a datetime, or milliseconds since 1970, not {time!r}")
-    return (time.astimezone(timezone.utc) - _EPOCH) // _MILLISECOND
+    return (time.astimezone(UTC) - _EPOCH) // _MILLISECOND
 
 
 def moment(time: int) -> datetime:

@@ -26,5 +26,5 @@ class LargeStream:
 
 
 def large_binary(source: _thalweg.Batch | _thalweg.Consumer) -> LargeBatch | LargeStream:
-    """A batch or a consumer whose keys and values Arrow gets as large_binary, and not as views of the engine's memory."""
+    """A batch or a consumer whose keys and values Arrow gets as large_binary, not as views of the engine's memory."""
     return LargeBatch(source) if isinstance(source, _thalweg.Batch) else LargeStream(source)

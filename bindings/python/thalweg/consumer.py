@@ -13,7 +13,7 @@ from thalweg.info import ConsumerPosition
 from thalweg.start import Start, start_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from thalweg.engine import Engine
     from thalweg.topic import Topic
@@ -95,9 +95,7 @@ class Consumer(_thalweg.Consumer):
         """Where it is in each partition."""
         return [ConsumerPosition(**found) for found in self._positions()]
 
-    def commit_position(
-        self, topic: str | Topic, partition: int, offset: int, metadata: bytes | None = None
-    ) -> None:
+    def commit_position(self, topic: str | Topic, partition: int, offset: int, metadata: bytes | None = None) -> None:
         """Commits a position of the caller, durably: the offset to go on at, one after the last that was handled."""
         self.commit_positions([(topic, partition, offset, metadata)])
 

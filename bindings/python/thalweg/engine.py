@@ -15,7 +15,7 @@ from thalweg.start import Start, start_of
 from thalweg.topic import Topic
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 class Engine(_thalweg.Engine):
@@ -77,8 +77,10 @@ class Engine(_thalweg.Engine):
         start: Start = "earliest",
         out_of_range: OutOfRangePolicy = "error",
     ) -> Consumer:
-        """A consumer of topics. Under its name positions are committed, and found again. `start`: where partitions begin of
-        which the name has no position. `out_of_range`: where it goes on when its position is not there any more."""
+        """A consumer of topics. Under its name positions are committed, and found again.
+
+        start: where partitions begin of which the name has no position. out_of_range: where it goes on when its
+        position is not there any more."""
         return Consumer(self, name, topics, start=start, out_of_range=out_of_range)
 
     def info(self) -> Info:
@@ -107,7 +109,7 @@ class Engine(_thalweg.Engine):
         return [NamedPosition(**found) for found in self._positions(consumer)]
 
     def reset_position(self, consumer: str, topic: Topic, start: Start, *, partition: int | None = None) -> None:
-        """Puts a consumer at a start in one partition of a topic or in all: all or none, and durable when it returns."""
+        """Puts a consumer at a start in one partition of a topic or in all: all or none, durable when it returns."""
         self._reset_position(consumer, topic, partition, *start_of(start))
 
     def repair_positions(self) -> Repaired:

@@ -1,5 +1,5 @@
-"""What goes wrong: one class for each status of the C ABI, all of them under Error, and under the built-in exception that
-says the same, where Python has one."""
+"""What goes wrong: one class for each status of the C ABI, all of them under Error, and under the built-in exception
+that says the same, where Python has one."""
 
 from __future__ import annotations
 
@@ -143,9 +143,7 @@ _CLASSES: dict[int, type[Error]] = {
 }
 
 
-def from_status(
-    status: int, message: str, os_error: int, topic: str, partition: int, start: int, end: int
-) -> Error:
+def from_status(status: int, message: str, os_error: int, topic: str, partition: int, start: int, end: int) -> Error:
     """The exception of what a call has told. The extension calls it."""
     error = _CLASSES.get(status, Error)(message, status=_thalweg.status_name(status), os_error=os_error)
     if os_error and isinstance(error, OSError):

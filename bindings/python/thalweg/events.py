@@ -9,7 +9,7 @@ from thalweg.info import Event, EventKind
 
 
 class Events(_thalweg.Events):
-    """The events of an engine. All objects of an engine take from one queue. Iterating ends behind the engine's last."""
+    """The events of an engine. All objects of an engine take from one queue. Iterating ends behind the last event."""
 
     def poll(self, timeout: float | None = 0) -> Event | None:
         """The oldest event, or None if none came in time."""

@@ -213,6 +213,7 @@ class EventKind(enum.IntEnum):
     TRUNCATED = _thalweg.EVENT_TRUNCATED
     CLOSED = _thalweg.EVENT_CLOSED
     DAMAGED_COPY = _thalweg.EVENT_DAMAGED_COPY
+    SPACE_AVAILABLE = _thalweg.EVENT_SPACE_AVAILABLE
 
     @classmethod
     def _missing_(cls, value: object) -> EventKind:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class KeyValues(_thalweg.KeyValues, MutableMapping[bytes, bytes]):
-    """The key-values of a topic: a mapping of bytes to bytes, in the order of the keys. Each change is durable when the call
-    returns."""
+    """The key-values of a topic: a mapping of bytes to bytes, in the order of the keys. Each change is durable when the
+    call returns."""
 
     def __init__(self, topic: Topic) -> None:
         # Keeps its engine open.

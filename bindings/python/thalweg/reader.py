@@ -8,7 +8,7 @@ from thalweg import _thalweg
 from thalweg.start import Start, start_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from thalweg.topic import Topic
 

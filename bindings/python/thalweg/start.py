@@ -18,8 +18,8 @@ class AppendTime:
 
 
 Start = Literal["earliest", "latest", "committed"] | int | datetime | AppendTime
-"""The oldest record that is kept; what comes from now on; the position committed under the consumer's name; an offset; the
-first record with that timestamp or a later one; the same by the time of append."""
+"""The oldest record that is kept; what comes from now on; the position committed under the consumer's name; an offset;
+the first record with that timestamp or a later one; the same by the time of append."""
 
 _NAMES = {
     "earliest": _thalweg.START_EARLIEST,
@@ -42,5 +42,5 @@ def start_of(start: Start) -> tuple[int, int]:
         case AppendTime():
             return _thalweg.START_APPEND_TIME, milliseconds(start.time) & 0xFFFF_FFFF_FFFF_FFFF
     raise ValueError(
-        f"a start is \"earliest\", \"latest\", \"committed\", an offset, a datetime or an AppendTime, not {start!r}"
+        f'a start is "earliest", "latest", "committed", an offset, a datetime or an AppendTime, not {start!r}'
     )

@@ -14,7 +14,7 @@ from thalweg.reader import Reader
 from thalweg.start import Start
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from thalweg._types import Headers, Item, Time, Value
 
@@ -43,7 +43,7 @@ class Topic(_thalweg.Topic):
         return [DamagedRange(**found) for found in self._damaged(partition)]
 
     def frames(self, partition: int, start: int = 0, end: int = 2**64 - 1) -> list[Frame]:
-        """The frames of a partition as they stand on the device, from the one that holds an offset up to another one."""
+        """The frames of a partition as they stand on the device, from the one that holds an offset up to another."""
         return [Frame(**found) for found in self._frames(partition, start, end)]
 
     def key_values(self) -> KeyValues:
@@ -90,8 +90,8 @@ class Topic(_thalweg.Topic):
         durability: Durability | None = None,
         timeout: float | None = None,
     ) -> list[Appended]:
-        """Appends records, however many, in batches by the partitions of their keys. Returns where the batches stand, as
-        soon as all are durable. An iterable that does not end is appended as long as it goes on.
+        """Appends records, however many, in batches by the partitions of their keys. Returns where the batches stand,
+        as soon as all are durable. An iterable that does not end is appended as long as it goes on.
 
         Not all or nothing: where it fails, some batches may be there. `timeout` is for each wait."""
         done: list[Appended] = []
@@ -130,8 +130,8 @@ class Topic(_thalweg.Topic):
         return await ticket
 
     async def submit_async(self, value: Value, /, **options: Any) -> Ticket:
-        """Appends a record, with the arguments of append_async. Waits in asyncio until there is room for it in memory, and
-        returns its ticket."""
+        """Appends a record, with the arguments of append_async. Waits in asyncio until there is room for it in memory,
+        and returns its ticket."""
         while (ticket := self._try_submit(value, **options))._refused:
             await _asyncio.room(ticket)
         return ticket
@@ -156,7 +156,7 @@ class Topic(_thalweg.Topic):
         partition: int | None = None,
         durability: Durability | None = None,
     ) -> list[Appended]:
-        """As append_many, in asyncio. Taking from the iterable and copying is done between other tasks, a chunk at a time."""
+        """As append_many, in asyncio. The iterable is taken from between other tasks, a chunk at a time."""
         done: list[Appended] = []
         tickets: deque[Ticket] = deque()
         for chunk in self._chunks(items, partition, durability):
@@ -176,15 +176,21 @@ class Topic(_thalweg.Topic):
     ) -> _thalweg.Chunk:
         # One more than a batch may have is refused by the engine, with the limit in its words.
         chunk = _thalweg.Chunk(
-            self, iter(items), _thalweg.BATCH_RECORDS_MAX + 1, 2**62, False, partition, durability, expected_offset, term
+            self,
+            iter(items),
+            _thalweg.BATCH_RECORDS_MAX + 1,
+            2**62,
+            False,
+            partition,
+            durability,
+            expected_offset,
+            term,
         )
         if len(chunk) == 0:
             raise ValueError("a batch has at least one record")
         return chunk
 
-    def _chunks(
-        self, items: Iterable[Item], partition: int | None, durability: int | None
-    ) -> Iterator[_thalweg.Chunk]:
+    def _chunks(self, items: Iterable[Item], partition: int | None, durability: int | None) -> Iterator[_thalweg.Chunk]:
         iterator = iter(items)
         while len(chunk := _thalweg.Chunk(self, iterator, _CHUNK_RECORDS, _CHUNK_SIZE, True, partition, durability)):
             yield chunk

@@ -441,10 +441,10 @@
 #define THALWEG_EVENT_OPENED 2
 
 /**
- * Event: something slower, but no weaker in what it promises, takes the place of what is not to be had here; the message
- * says what. "no_journal": a file of a shard's journal could not be made, for want of space for instance. Small durable
- * appends for which the rest of the journal has no room then go to their segments, each in a write of its own. It stays so
- * until the store is opened again.
+ * Event: something slower, but no weaker in what it promises, takes the place of what is not to be had here; the
+ * message says what. "no_journal": a file of a shard's journal could not be made, for want of space for instance.
+ * Small durable appends for which the rest of the journal has no room then go to their segments, each in a write of
+ * its own. It stays so until the store is opened again.
  */
 #define THALWEG_EVENT_FALLBACK 3
 
@@ -464,9 +464,9 @@
 #define THALWEG_EVENT_PARTITION_FAILED 6
 
 /**
- * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once for all partitions of a
- * shard until THALWEG_EVENT_SPACE_AVAILABLE, and names the first that was refused: others may be refused without an event of
- * their own.
+ * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once for all partitions
+ * of a shard until THALWEG_EVENT_SPACE_AVAILABLE, and names the first that was refused: others may be refused without
+ * an event of their own.
  */
 #define THALWEG_EVENT_NO_SPACE 7
 
@@ -486,9 +486,9 @@
 #define THALWEG_EVENT_DAMAGED_COPY 10
 
 /**
- * Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition. It stands for all
- * partitions of the shard: after each of these events try all that were refused. No partition answers for the time before;
- * one that is refused with NO_SPACE again is followed by another pair of events.
+ * Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition. It stands
+ * for all partitions of the shard: after each of these events try all that were refused. No partition answers for the
+ * time before; one that is refused with NO_SPACE again is followed by another pair of events.
  */
 #define THALWEG_EVENT_SPACE_AVAILABLE 11
 
@@ -824,7 +824,8 @@ typedef struct thalweg_partition_info {
    */
   uint64_t high_watermark;
   /**
-   * Bytes of its frames, padding counted. Its files are larger: they have a header, an index, and space for what comes.
+   * Bytes of its frames, padding counted. Its files are larger: they have a header, an index, and space for what
+   * comes.
    */
   uint64_t stored_size;
   /**
@@ -1948,9 +1949,9 @@ thalweg_status thalweg_topic_submit_parts(struct thalweg_topic *topic,
  * timeout_ms: negative is without end. The other arguments are those of thalweg_topic_submit.
  *
  * Blocks: waits for the device. Any thread. Errors: as thalweg_topic_submit, but WOULD_BLOCK only if there was no room
- * within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and a
- * second try may append it twice. With timeout_ms 0 that is what an append answers for which there is room: it is made, and
- * not waited for. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
+ * within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and
+ * a second try may append it twice. With timeout_ms 0 that is what an append answers for which there is room: it is
+ * made, and not waited for. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
  * acknowledged, and the next open decides. Since 0.1.
  */
 thalweg_status thalweg_topic_append(struct thalweg_topic *topic,
@@ -2414,9 +2415,9 @@ thalweg_status thalweg_consumer_wakeup(struct thalweg_consumer *consumer, struct
 
 /**
  * A descriptor (fd) that is readable while a poll has something to look at, for poll, epoll and their like; then call
- * thalweg_consumer_poll as long as it answers OK. After WOULD_BLOCK there is nothing more now; after another error others
- * may have some, and it stays readable: also while polls answer NO_MEMORY, or an error that does not go away by itself, as
- * OUT_OF_RANGE until a seek. Do not read from it and do not close it; it lives as long as the consumer.
+ * thalweg_consumer_poll as long as it answers OK. After WOULD_BLOCK there is nothing more now; after another error
+ * others may have some, and it stays readable: also while polls answer NO_MEMORY, or an error that does not go away by
+ * itself, as OUT_OF_RANGE until a seek. Do not read from it and do not close it; it lives as long as the consumer.
  *
  * Does not block. One thread at a time. Errors: IO if the process has no descriptor left; INVALID_ARGUMENT; WOULD_BLOCK if
  * another thread is in a call of it; CLOSED, FORKED. Since 0.1.

@@ -331,9 +331,9 @@ pub unsafe extern "C" fn thalweg_topic_submit_parts(
 /// timeout_ms: negative is without end. The other arguments are those of thalweg_topic_submit.
 ///
 /// Blocks: waits for the device. Any thread. Errors: as thalweg_topic_submit, but WOULD_BLOCK only if there was no room
-/// within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and a
-/// second try may append it twice. With timeout_ms 0 that is what an append answers for which there is room: it is made, and
-/// not waited for. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
+/// within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and
+/// a second try may append it twice. With timeout_ms 0 that is what an append answers for which there is room: it is
+/// made, and not waited for. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
 /// acknowledged, and the next open decides. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_append(

@@ -63,3 +63,6 @@ sed -i -e 's|(\.\./examples)|(examples)|' "$destination$docdir/ABI.md"
 install -m 644 examples/Makefile examples/CMakeLists.txt "$destination$docdir/examples/"
 install -m 644 examples/c/*.c "$destination$docdir/examples/c/"
 install -m 644 examples/cpp/*.cpp "$destination$docdir/examples/cpp/"
+
+echo "libraries, pkg-config file and CMake package in $destination$libdir, headers in $destination$includedir,"
+echo "ABI.md, GLOSSARY.md, METRICS.md and examples in $destination$docdir"

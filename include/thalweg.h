@@ -114,8 +114,8 @@
 #define THALWEG_IO 10
 
 /**
- * No space is left on the device, or the quota is used up. THALWEG_EVENT_SPACE_AVAILABLE tells when another try may
- * succeed.
+ * No space is left on the device, or the quota is used up. THALWEG_EVENT_SPACE_AVAILABLE tells when another try of an
+ * append, a commit or a change of key-values may succeed. No event tells of the rest, as of the creation of a topic.
  */
 #define THALWEG_NO_SPACE 11
 
@@ -173,6 +173,11 @@
  * The records of an append were cut off by a truncation since.
  */
 #define THALWEG_TRUNCATED 22
+
+/**
+ * As a partition in an error: it concerns none, or not one alone.
+ */
+#define THALWEG_NO_PARTITION 4294967295
 
 /**
  * The version that this header is of.
@@ -436,7 +441,10 @@
 #define THALWEG_EVENT_OPENED 2
 
 /**
- * Event: something slower, or weaker in no guarantee, takes the place of what is not to be had here.
+ * Event: something slower, but no weaker in what it promises, takes the place of what is not to be had here; the
+ * message says what. "no_journal": a file of a shard's journal could not be made, for want of space for instance.
+ * Small durable appends for which the rest of the journal has no room then go to their segments, each in a write of
+ * its own. It stays so until the store is opened again.
  */
 #define THALWEG_EVENT_FALLBACK 3
 
@@ -456,8 +464,9 @@
 #define THALWEG_EVENT_PARTITION_FAILED 6
 
 /**
- * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until
- * THALWEG_EVENT_SPACE_AVAILABLE.
+ * Event: no space is left for what is appended: topic, partition, status and os_error. Comes once for all partitions
+ * of a shard until THALWEG_EVENT_SPACE_AVAILABLE, and names the first that was refused: others may be refused without
+ * an event of their own.
  */
 #define THALWEG_EVENT_NO_SPACE 7
 
@@ -477,7 +486,9 @@
 #define THALWEG_EVENT_DAMAGED_COPY 10
 
 /**
- * Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition.
+ * Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition. It stands
+ * for all partitions of the shard: after each of these events try all that were refused. No partition answers for the
+ * time before; one that is refused with NO_SPACE again is followed by another pair of events.
  */
 #define THALWEG_EVENT_SPACE_AVAILABLE 11
 
@@ -577,11 +588,11 @@ typedef struct thalweg_error {
    */
   int32_t os_error;
   /**
-   * With topic: the partition in which acknowledged records are damaged or cannot be read.
+   * With topic: the partition that the error concerns; THALWEG_NO_PARTITION if it concerns the whole topic, or none.
    */
   uint32_t partition;
   /**
-   * The first of their offsets.
+   * Of that partition: the first offset that is damaged or cannot be read.
    */
   uint64_t start;
   /**
@@ -589,7 +600,9 @@ typedef struct thalweg_error {
    */
   uint64_t end;
   /**
-   * Their topic, or empty. Ends with a zero byte.
+   * The topic that the error concerns. Empty if it concerns none, as where an argument is wrong, or the call's own
+   * arguments already name it. What a consumer's poll tells of one partition or topic names it, and so does what the
+   * device, the end of a log, a truncation or damage does to a partition. Ends with a zero byte.
    */
   char topic[256];
   /**
@@ -811,7 +824,8 @@ typedef struct thalweg_partition_info {
    */
   uint64_t high_watermark;
   /**
-   * Bytes of its segment files, padding counted.
+   * Bytes of its frames, padding counted. Its files are larger: they have a header, an index, and space for what
+   * comes.
    */
   uint64_t stored_size;
   /**
@@ -1188,7 +1202,7 @@ typedef struct thalweg_consumer_position {
    */
   uint64_t committed;
   /**
-   * Offsets from there to the high watermark: what is still to be read.
+   * Offsets from offset, not from committed, to the high watermark: what is still to be read.
    */
   uint64_t lag;
   /**
@@ -1396,7 +1410,7 @@ typedef struct thalweg_event {
    */
   uint64_t end;
   /**
-   * The partition's index.
+   * With topic: the partition's index.
    */
   uint32_t partition;
   /**
@@ -1404,7 +1418,7 @@ typedef struct thalweg_event {
    */
   uint32_t clean;
   /**
-   * What was refused.
+   * Why something was refused; THALWEG_OK if nothing was.
    */
   thalweg_status status;
   /**
@@ -1884,8 +1898,8 @@ void thalweg_append_options_init(struct thalweg_append_options *options, size_t 
  * one; NO_MEMORY if the system has none; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the
  * topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a
  * partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. The first
- * submit to a partition after each open is refused with WOULD_BLOCK while its first segment is made. Nobody tells when a
- * full device has space again: try now and then. Since 0.1.
+ * submit to a partition after each open is refused with WOULD_BLOCK while its first segment is made. After NO_SPACE no
+ * completion comes, also with THALWEG_APPEND_NOTIFY: THALWEG_EVENT_SPACE_AVAILABLE tells when to try again. Since 0.1.
  */
 thalweg_status thalweg_topic_submit(struct thalweg_topic *topic,
                                     uint32_t partition,
@@ -1935,8 +1949,9 @@ thalweg_status thalweg_topic_submit_parts(struct thalweg_topic *topic,
  * timeout_ms: negative is without end. The other arguments are those of thalweg_topic_submit.
  *
  * Blocks: waits for the device. Any thread. Errors: as thalweg_topic_submit, but WOULD_BLOCK only if there was no room
- * within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and a
- * second try may append it twice. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
+ * within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and
+ * a second try may append it twice. With timeout_ms 0 that is what an append answers for which there is room: it is
+ * made, and not waited for. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
  * acknowledged, and the next open decides. Since 0.1.
  */
 thalweg_status thalweg_topic_append(struct thalweg_topic *topic,
@@ -2400,8 +2415,9 @@ thalweg_status thalweg_consumer_wakeup(struct thalweg_consumer *consumer, struct
 
 /**
  * A descriptor (fd) that is readable while a poll has something to look at, for poll, epoll and their like; then call
- * thalweg_consumer_poll until it answers WOULD_BLOCK. While polls answer NO_MEMORY, or an error that does not go away by
- * itself, it stays readable. Do not read from it and do not close it; it lives as long as the consumer.
+ * thalweg_consumer_poll as long as it answers OK. After WOULD_BLOCK there is nothing more now; after another error
+ * others may have some, and it stays readable: also while polls answer NO_MEMORY, or an error that does not go away by
+ * itself, as OUT_OF_RANGE until a seek. Do not read from it and do not close it; it lives as long as the consumer.
  *
  * Does not block. One thread at a time. Errors: IO if the process has no descriptor left; INVALID_ARGUMENT; WOULD_BLOCK if
  * another thread is in a call of it; CLOSED, FORKED. Since 0.1.
@@ -2550,6 +2566,9 @@ thalweg_status thalweg_key_values_get(struct thalweg_key_values *key_values,
 /**
  * Gives a key a value. Durable when it returns.
  *
+ * key: 1 to 1,024 bytes. value: up to 1 MiB; with value_size 0 the value is empty, also where value is NULL, which in
+ * thalweg_key_value_write takes the value away.
+ *
  * Blocks: waits for the device. Any thread. Errors: as thalweg_key_values_write. Since 0.1.
  */
 thalweg_status thalweg_key_values_put(struct thalweg_key_values *key_values,
@@ -2561,6 +2580,8 @@ thalweg_status thalweg_key_values_put(struct thalweg_key_values *key_values,
 
 /**
  * Takes a key's value away, if it has one. Durable when it returns.
+ *
+ * key: 1 to 1,024 bytes.
  *
  * Blocks: waits for the device. Any thread. Errors: as thalweg_key_values_write. Since 0.1.
  */

@@ -5,6 +5,8 @@
 // - A call that fails throws thalweg::error, but for what is no failure: no room, nothing there, nothing came in time.
 //   Those answer false or an empty std::optional. An append that was made and is not acknowledged in time throws
 //   thalweg::timed_out: it may still become durable, and a second try may append the same again.
+// - An object without a handle, as after a move, is THALWEG_INVALID_ARGUMENT to each of its calls that needs one, and to
+//   each call that it is given to.
 // - Bytes are std::string_view, which may hold zeros. Those that come from a batch are readable as long as it lives:
 //   give it a name. In for (auto record : *topic.read(0, 0)) it is gone before the first record is looked at.
 // - Bytes that go in are anything that std::string_view can be made of, and names anything that std::string can, literals
@@ -83,7 +85,8 @@ public:
     thalweg_status status() const noexcept { return status_; }
     // errno, or 0.
     int os_error() const noexcept { return os_error_; }
-    // The damaged offsets start() to end() of a partition; empty topic if the error is another.
+    // The topic that it concerns, or empty; with it the partition, or THALWEG_NO_PARTITION; the offsets start() to end()
+    // of that if they are damaged or cannot be read, else equal.
     const std::string &topic() const noexcept { return topic_; }
     std::uint32_t partition() const noexcept { return partition_; }
     std::uint64_t start() const noexcept { return start_; }
@@ -172,6 +175,20 @@ struct failure {
     }
 };
 
+inline error invalid_argument(std::string_view why) {
+    failure failure;
+    failure.raw.status = THALWEG_INVALID_ARGUMENT;
+    failure.raw.partition = THALWEG_NO_PARTITION;
+    why.copy(failure.raw.message, sizeof failure.raw.message - 1);
+    return error(failure.raw);
+}
+
+// The handle of an object that is given to a call: to C, none may mean something else.
+template <typename Handle> auto needed(const Handle &given) {
+    if (given) return given.get();
+    throw invalid_argument("an argument is an object without a handle, moved from, closed or released");
+}
+
 template <typename Raw, thalweg_status (*Close)(Raw *, thalweg_error *)> class handle {
 public:
     handle() noexcept = default;
@@ -206,10 +223,7 @@ public:
     template <typename Text, typename = std::enable_if_t<std::is_constructible_v<std::string, const Text &>>>
     name(const Text &text) : text_(text) {
         if (text_.find('\0') == std::string::npos) return;
-        failure failure;
-        failure.raw.status = THALWEG_INVALID_ARGUMENT;
-        std::string_view("a name has a zero byte inside").copy(failure.raw.message, sizeof failure.raw.message - 1);
-        throw error(failure.raw);
+        throw invalid_argument("a name has a zero byte inside");
     }
     const char *c_str() const noexcept { return text_.c_str(); }
 
@@ -400,6 +414,7 @@ private:
 
 struct topic_options : thalweg_topic_options {
     topic_options() noexcept { thalweg_topic_options_init(this, sizeof(thalweg_topic_options)); }
+    // 0 is the default: 1 partition.
     explicit topic_options(std::uint32_t count) noexcept : topic_options() { partitions = count; }
     topic_options &with_partitions(std::uint32_t count) noexcept {
         partitions = count;
@@ -583,7 +598,8 @@ public:
     record_view operator[](std::size_t index) const noexcept { return {view_.data, view_.entries + index}; }
     // Where to read on.
     std::uint64_t next_offset() const noexcept { return view_.next_offset; }
-    const char *topic() const noexcept { return view_.topic; }
+    // Empty if the batch is.
+    const char *topic() const noexcept { return view_.topic != nullptr ? view_.topic : ""; }
     std::uint32_t partition() const noexcept { return view_.partition; }
     const thalweg_batch_view &view() const noexcept { return view_; }
 
@@ -757,26 +773,32 @@ public:
     std::optional<thalweg_appended> submit(const record &what, completion_queue &queue, std::uint64_t token,
                                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                            append_with options = {}) {
-        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_submit(raw_, partition, &what, options.get(), queue.get(), token, place, error);
-        });
+        return submit_to(detail::needed(queue), token, what, partition, options);
     }
     std::optional<thalweg_appended> submit(span<record> records, completion_queue &queue, std::uint64_t token,
                                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                            append_with options = {}) {
-        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_submit_batch(raw_, partition, records.data(), records.size(), options.get(),
-                                              queue.get(), token, place, error);
-        });
+        return submit_to(detail::needed(queue), token, records, partition, options);
     }
     std::optional<thalweg_appended> submit_parts(const record &what, span<bytes> parts, completion_queue &queue,
                                                  std::uint64_t token,
                                                  std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                                  append_with options = {}) {
-        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
-            return thalweg_topic_submit_parts(raw_, partition, &what, parts.data(), parts.size(), options.get(),
-                                              queue.get(), token, place, error);
-        });
+        return submit_parts_to(detail::needed(queue), token, what, parts, partition, options);
+    }
+    // As these, where nobody wants to know when it is acknowledged.
+    std::optional<thalweg_appended> submit(const record &what, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                           append_with options = {}) {
+        return submit_to(nullptr, 0, what, partition, options);
+    }
+    std::optional<thalweg_appended> submit(span<record> records, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                           append_with options = {}) {
+        return submit_to(nullptr, 0, records, partition, options);
+    }
+    std::optional<thalweg_appended> submit_parts(const record &what, span<bytes> parts,
+                                                 std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                                 append_with options = {}) {
+        return submit_parts_to(nullptr, 0, what, parts, partition, options);
     }
     // Empty: nothing came in time.
     std::optional<batch> read(std::uint32_t partition, std::uint64_t offset, std::size_t max_bytes = 1 << 20,
@@ -869,6 +891,27 @@ private:
         if (!failure.check(call(&appended, failure), harmless)) return std::nullopt;
         return appended;
     }
+    std::optional<thalweg_appended> submit_to(thalweg_completion_queue *queue, std::uint64_t token, const record &what,
+                                              std::uint32_t partition, append_with options) {
+        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_submit(raw_, partition, &what, options.get(), queue, token, place, error);
+        });
+    }
+    std::optional<thalweg_appended> submit_to(thalweg_completion_queue *queue, std::uint64_t token,
+                                              span<record> records, std::uint32_t partition, append_with options) {
+        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_submit_batch(raw_, partition, records.data(), records.size(), options.get(), queue,
+                                              token, place, error);
+        });
+    }
+    std::optional<thalweg_appended> submit_parts_to(thalweg_completion_queue *queue, std::uint64_t token,
+                                                    const record &what, span<bytes> parts, std::uint32_t partition,
+                                                    append_with options) {
+        return appended(THALWEG_WOULD_BLOCK, [&](thalweg_appended *place, thalweg_error *error) {
+            return thalweg_topic_submit_parts(raw_, partition, &what, parts.data(), parts.size(), options.get(), queue,
+                                              token, place, error);
+        });
+    }
     // Without a limit there is always room in time.
     static thalweg_status harmless(const timeout &limit) noexcept {
         return limit.ends() ? THALWEG_WOULD_BLOCK : THALWEG_OK;
@@ -919,19 +962,19 @@ public:
 
     void subscribe(const topic &from) {
         detail::failure failure;
-        failure.check(thalweg_consumer_subscribe(raw_, from.get(), failure));
+        failure.check(thalweg_consumer_subscribe(raw_, detail::needed(from), failure));
     }
     void unsubscribe(const topic &from) {
         detail::failure failure;
-        failure.check(thalweg_consumer_unsubscribe(raw_, from.get(), failure));
+        failure.check(thalweg_consumer_unsubscribe(raw_, detail::needed(from), failure));
     }
     void assign(const topic &from, std::uint32_t partition, start at = start::committed()) {
         detail::failure failure;
-        failure.check(thalweg_consumer_assign(raw_, from.get(), partition, at.kind, at.value, failure));
+        failure.check(thalweg_consumer_assign(raw_, detail::needed(from), partition, at.kind, at.value, failure));
     }
     void seek(const topic &in, std::uint32_t partition, start to) {
         detail::failure failure;
-        failure.check(thalweg_consumer_seek(raw_, in.get(), partition, to.kind, to.value, failure));
+        failure.check(thalweg_consumer_seek(raw_, detail::needed(in), partition, to.kind, to.value, failure));
     }
     void seek_all(start to) {
         detail::failure failure;
@@ -1086,7 +1129,8 @@ public:
         failure.check(thalweg_topic_open(raw_, name.c_str(), &raw, failure));
         return topic(raw);
     }
-    // The topic of this name; if there is none it is made, as the options say.
+    // The topic of this name; if there is none it is made, as the options say. One that is there stays as it is,
+    // whatever they say: describe() tells its partitions and its durability.
     thalweg::topic open_or_create_topic(const detail::name &name,
                                         const thalweg_topic_options &options = topic_options()) {
         for (;;) {
@@ -1120,7 +1164,7 @@ public:
     thalweg::key_values key_values(const topic &of) {
         detail::failure failure;
         thalweg_key_values *raw = nullptr;
-        failure.check(thalweg_key_values_open(raw_, of.get(), &raw, failure));
+        failure.check(thalweg_key_values_open(raw_, detail::needed(of), &raw, failure));
         return thalweg::key_values(raw);
     }
     thalweg::events events() const {
@@ -1175,12 +1219,12 @@ public:
                         std::uint32_t partition = THALWEG_PARTITION_ALL) {
         detail::failure failure;
         failure.check(
-            thalweg_position_reset(raw_, consumer.c_str(), of.get(), partition, to.kind, to.value, failure));
+            thalweg_position_reset(raw_, consumer.c_str(), detail::needed(of), partition, to.kind, to.value, failure));
     }
     // Removes the positions of a consumer in one topic, or all of them.
     void delete_positions(const detail::name &consumer, const topic &of) {
         detail::failure failure;
-        failure.check(thalweg_position_delete(raw_, consumer.c_str(), of.get(), failure));
+        failure.check(thalweg_position_delete(raw_, consumer.c_str(), detail::needed(of), failure));
     }
     void delete_positions(const detail::name &consumer) {
         detail::failure failure;

@@ -96,8 +96,16 @@ pub struct Error {
 struct Inner {
     kind: ErrorKind,
     message: String,
+    topic: Option<String>,
+    partition: Option<u32>,
     damaged: Option<DamagedRange>,
     os: Option<i32>,
+}
+
+impl Inner {
+    fn new(kind: ErrorKind, message: String) -> Inner {
+        Inner { kind, message, topic: None, partition: None, damaged: None, os: None }
+    }
 }
 
 /// The result of a call of this library.
@@ -106,7 +114,7 @@ pub type Result<T> = core::result::Result<T, Error>;
 impl Error {
     /// An error of a kind, with a sentence that says what, where, and what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { inner: Box::new(Inner { kind, message: message.into(), damaged: None, os: None }) }
+        Error { inner: Box::new(Inner::new(kind, message.into())) }
     }
 
     /// An error that the operating system reported while the library did `what`.
@@ -123,9 +131,11 @@ impl Error {
         let hint = match os {
             Some(libc::EMFILE) => "; raise the process's limit on open files (ulimit -n)",
             Some(libc::ENFILE) => "; the system's limit on open files is reached",
+            Some(libc::ENOSPC) => "; free some on the device, truncate topics or delete them",
+            Some(libc::EDQUOT) => "; raise the quota, truncate topics or delete them",
             _ => "",
         };
-        Error { inner: Box::new(Inner { kind, message: format!("{what}: {error}{hint}"), damaged: None, os }) }
+        Error { inner: Box::new(Inner { os, ..Inner::new(kind, format!("{what}: {error}{hint}")) }) }
     }
 
     /// The error of starting a thread.
@@ -164,6 +174,22 @@ impl Error {
         self
     }
 
+    /// The same error, which concerns a topic or one partition of it. What it is known to concern already stays.
+    pub(crate) fn of(mut self, topic: &str, partition: Option<u32>) -> Error {
+        // Nobody else knows the names of the engine's own.
+        if self.topic().is_none() && !topic.starts_with('$') {
+            self.inner.topic = Some(topic.to_owned());
+            self.inner.partition = partition;
+        }
+        self
+    }
+
+    /// The same error with `hint`, what to do about it, behind its sentence.
+    pub(crate) fn hint(mut self, hint: &str) -> Error {
+        self.inner.message = format!("{}; {hint}", self.inner.message);
+        self
+    }
+
     /// The same error with what the operating system said of its cause.
     pub(crate) fn caused_by(mut self, cause: &Error) -> Error {
         self.inner.os = cause.inner.os;
@@ -173,7 +199,7 @@ impl Error {
     /// Damage in acknowledged data.
     pub fn corrupt(range: DamagedRange, why: impl fmt::Display) -> Error {
         let message = format!("{range} are damaged: {why}");
-        Error { inner: Box::new(Inner { kind: ErrorKind::Corrupt, message, damaged: Some(range), os: None }) }
+        Error { inner: Box::new(Inner { damaged: Some(range), ..Inner::new(ErrorKind::Corrupt, message) }) }
     }
 
     /// The kind, to decide on.
@@ -191,6 +217,19 @@ impl Error {
     /// not touched by this error.
     pub fn damaged(&self) -> Option<&DamagedRange> {
         self.inner.damaged.as_ref()
+    }
+
+    /// The topic that the error concerns, where it concerns one.
+    pub fn topic(&self) -> Option<&str> {
+        self.inner.topic.as_deref().or_else(|| self.damaged().map(|range| range.topic.as_str()))
+    }
+
+    /// With [`topic`](Error::topic): the partition, where the error concerns one.
+    pub fn partition(&self) -> Option<u32> {
+        match &self.inner.topic {
+            Some(_) => self.inner.partition,
+            None => self.damaged().map(|range| range.partition),
+        }
     }
 
     /// The operating system's error number, where it reported this.

@@ -216,7 +216,7 @@ impl Partition {
                 (_, Patience::Until(deadline)) => self.tail.wait_room(&refusal, deadline),
                 (_, Patience::Told(who)) => Ok(self.tail.tell_of_room(&refusal, who)),
             };
-            let waited = waited.map_err(|error| error.context(self))?;
+            let waited = waited.map_err(|error| self.named(error))?;
             if !waited {
                 return Err(self.would_block(&refusal));
             }
@@ -241,10 +241,10 @@ impl Partition {
         let why = match refusal {
             Refusal::Memory(_) => "the appenders' memory is used up until the device has taken some",
             Refusal::Segment(_) => "its next segment is being prepared",
-            Refusal::Full(_, error) => return error.clone().context(self),
+            Refusal::Full(_, error) => return self.named(error.clone()),
             _ => "too many large appends are under way",
         };
-        Error::new(ErrorKind::WouldBlock, format!("{self}: {why}"))
+        self.named(Error::new(ErrorKind::WouldBlock, why))
     }
 
     /// Has everything below `offset` made as durable as asked for, where the topic's own mode would not.
@@ -266,7 +266,7 @@ impl Partition {
         if watermark.reached(durability, offset) {
             return Some(Ok(()));
         }
-        failure.map(|error| Err(error.clone().context(self)))
+        failure.map(|error| Err(self.named(error.clone())))
     }
 
     /// Blocks until everything below `offset` is acknowledged in a mode, or `deadline`; whether it is.
@@ -277,7 +277,7 @@ impl Partition {
         deadline: Option<Instant>,
     ) -> Result<bool> {
         self.gate.check_process()?;
-        self.watermark().wait(durability, offset, deadline).map_err(|error| error.context(self))
+        self.watermark().wait(durability, offset, deadline).map_err(|error| self.named(error))
     }
 
     /// Whether this is a forked child, where locks may be held by threads that do not exist.
@@ -304,7 +304,8 @@ impl Partition {
             return Err(Error::corrupt(damage, "recovery found acknowledged records missing or damaged"));
         }
         if let Some(error) = self.unavailable.get().filter(|_| offset >= high) {
-            return Err(error.clone().context(format_args!("{self} from offset {high} on")));
+            let error = error.clone().context(format_args!("{self} from offset {high} on"));
+            return Err(error.of(&self.topic, Some(self.id().partition)));
         }
         if (start..=high).contains(&offset) || self.damaged.iter().any(|range| range.end == offset) {
             return Ok(high);
@@ -314,8 +315,8 @@ impl Partition {
         if offset > high && self.chain().segments().last().is_some_and(|last| self.visible(last).offset >= offset) {
             return Ok(offset);
         }
-        let message = format!("{self}: offset {offset} is out of range; readable is {start}..{high}");
-        Err(Error::new(ErrorKind::OutOfRange, message))
+        let message = format!("offset {offset} is out of range; readable is {start}..{high}");
+        Err(self.named(Error::new(ErrorKind::OutOfRange, message)))
     }
 
     /// Refuses an offset that no reader can have come to.
@@ -349,6 +350,11 @@ impl Partition {
         }
     }
 
+    /// The same error, with the partition before its sentence.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        error.context(self).of(&self.topic, Some(self.id().partition))
+    }
+
     /// The first range of damage known from recovery that meets `offsets`.
     pub(crate) fn damage_in(&self, offsets: Range<u64>) -> Option<DamagedRange> {
         let met = self.damaged.iter().find(|range| range.start < offsets.end && offsets.start < range.end)?;
@@ -365,7 +371,7 @@ impl Partition {
     pub(crate) fn wait_beyond(&self, offset: u64, deadline: Option<Instant>) -> Result<bool> {
         self.gate.check_process()?;
         let watermark = self.watermark();
-        watermark.wait(watermark.durability(), offset.saturating_add(1), deadline).map_err(|e| e.context(self))
+        watermark.wait(watermark.durability(), offset.saturating_add(1), deadline).map_err(|error| self.named(error))
     }
 
     /// Refuses appends, and tells whoever waits that nothing more will come.

@@ -381,7 +381,10 @@ for_each_runtime! {
         let mut consumer = named(&engine, "c");
         consumer.subscribe(&topic).expect("subscribed");
         for _ in 0..2 {
-            assert_eq!(consumer.poll(1 << 20, NOW).expect_err("out of range").kind(), ErrorKind::OutOfRange);
+            let refused = consumer.poll(1 << 20, NOW).expect_err("out of range");
+            assert_eq!(refused.kind(), ErrorKind::OutOfRange);
+            assert_eq!((refused.topic(), refused.partition()), (Some(topic.name()), Some(0)));
+            assert!(refused.message().contains("seek") && refused.message().contains("out_of_range"), "{refused}");
         }
         consumer.seek(&topic, 0, Start::Offset(4)).expect("in range");
         assert_eq!(values(&consumer.poll(1 << 20, NOW).expect("polled")), ["4"]);

@@ -33,7 +33,10 @@ int main(int count, char **arguments) {
     thalweg_error error;
     thalweg_error_init(&error, sizeof error);
     thalweg_engine *engine;
-    check(thalweg_engine_open(arguments[1], NULL, &engine, &error), &error, "open");
+    thalweg_engine_options existing;
+    thalweg_engine_options_init(&existing, sizeof existing);
+    existing.flags = THALWEG_ENGINE_NO_CREATE;
+    check(thalweg_engine_open(arguments[1], &existing, &engine, &error), &error, "open");
     thalweg_topic *topic;
     check(thalweg_topic_open(engine, arguments[2], &topic, &error), &error, "topic");
     thalweg_consumer_options options;

@@ -50,8 +50,11 @@ static uint64_t resume(thalweg_topic *derived, uint32_t partition, uint64_t next
     thalweg_header header;
     char digits[21] = "";
     check(thalweg_topic_read(derived, partition, next - 1, 1, -1, &batch, &view, &error), "read");
-    check(thalweg_batch_header(batch, view.count - 1, 0, &header, &error), "header");
-    if (header.value.size > 0 && header.value.size < sizeof digits) memcpy(digits, header.value.data, header.value.size);
+    if (view.entries[view.count - 1].header_count > 0) {
+        check(thalweg_batch_header(batch, view.count - 1, 0, &header, &error), "header");
+        if (header.value.size > 0 && header.value.size < sizeof digits)
+            memcpy(digits, header.value.data, header.value.size);
+    }
     char *end;
     uint64_t source = strtoull(digits, &end, 10);
     if (end == digits || *end != 0) {
@@ -62,13 +65,29 @@ static uint64_t resume(thalweg_topic *derived, uint32_t partition, uint64_t next
     return source + 1;
 }
 
-/* Appends what is made of a batch as one batch, at the offset next: there whole or not at all, and only if nobody else has
- * derived meanwhile. */
-static void append(thalweg_topic *derived, uint32_t partition, const thalweg_batch_view *view, uint64_t next) {
+/* Appends records at the offset next, and only if nobody else has derived meanwhile: as one batch, there whole or not at
+ * all. Their headers may make that too large: then in two. How many; a record that is too large by itself is left out. */
+static uint64_t append_records(thalweg_topic *derived, uint32_t partition, const thalweg_record *records, size_t count,
+                               uint64_t next) {
     thalweg_append_options options;
     thalweg_append_options_init(&options, sizeof options);
     options.flags = THALWEG_APPEND_EXPECTED_OFFSET;
     options.expected_offset = next;
+    thalweg_status status = thalweg_topic_append_batch(derived, partition, records, count, &options, -1, NULL, &error);
+    if (status == THALWEG_OK) return count;
+    if (status != THALWEG_TOO_LARGE) check(status, "append");
+    if (count == 1) {
+        const thalweg_bytes *source = &records->headers->value;
+        fprintf(stderr, "partition %u, the record at %.*s is left out: %s\n", (unsigned)partition, (int)source->size,
+                (const char *)source->data, error.message);
+        return 0;
+    }
+    uint64_t first = append_records(derived, partition, records, count / 2, next);
+    return first + append_records(derived, partition, records + count / 2, count - count / 2, next + first);
+}
+
+/* Appends what is made of a batch at the offset next; how many records. */
+static uint64_t append(thalweg_topic *derived, uint32_t partition, const thalweg_batch_view *view, uint64_t next) {
     char *values = zeros(view->data_size, 1);
     thalweg_record *records = zeros(view->count, sizeof *records);
     thalweg_header *headers = zeros(view->count, sizeof *headers);
@@ -86,11 +105,12 @@ static void append(thalweg_topic *derived, uint32_t partition, const thalweg_bat
         if (entry->flags & THALWEG_ENTRY_VALUE)
             records[i].value = (thalweg_bytes){values + entry->value_position, entry->value_size};
     }
-    check(thalweg_topic_append_batch(derived, partition, records, view->count, &options, -1, NULL, &error), "append");
+    uint64_t made = append_records(derived, partition, records, view->count, next);
     free(values);
     free(records);
     free(headers);
     free(offsets);
+    return made;
 }
 
 /* Derives what a partition of the source has; how many records. */
@@ -104,8 +124,7 @@ static uint64_t derive(thalweg_topic *source, thalweg_topic *derived, uint32_t p
     thalweg_batch_view view;
     thalweg_status status;
     while ((status = thalweg_reader_next(reader, 1 << 20, 0, &batch, &view, &error)) == THALWEG_OK) {
-        append(derived, partition, &view, next + made);
-        made += view.count;
+        made += append(derived, partition, &view, next + made);
         thalweg_batch_release(batch, NULL);
     }
     if (status != THALWEG_WOULD_BLOCK) check(status, "next");
@@ -119,8 +138,11 @@ int main(int count, char **arguments) {
         return 2;
     }
     thalweg_error_init(&error, sizeof error);
+    thalweg_engine_options options;
+    thalweg_engine_options_init(&options, sizeof options);
+    options.flags = THALWEG_ENGINE_NO_CREATE;
     thalweg_engine *engine;
-    check(thalweg_engine_open(arguments[1], NULL, &engine, &error), "open");
+    check(thalweg_engine_open(arguments[1], &options, &engine, &error), "open");
     thalweg_topic *source;
     thalweg_topic_info info;
     check(thalweg_topic_open(engine, arguments[2], &source, &error), "source");

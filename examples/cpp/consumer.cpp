@@ -14,7 +14,7 @@ int main(int count, char **arguments) try {
         std::cerr << "usage: " << arguments[0] << " STORE TOPIC NAME\n";
         return 2;
     }
-    thalweg::engine engine(arguments[1]);
+    thalweg::engine engine(arguments[1], thalweg::engine_options().with_no_create());
     auto consumer = engine.consumer(arguments[3]);
     consumer.subscribe(engine.open_topic(arguments[2]));
     const int loop = epoll_create1(EPOLL_CLOEXEC);

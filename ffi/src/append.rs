@@ -243,8 +243,8 @@ pub unsafe extern "C" fn thalweg_append_options_init(options: *mut thalweg_appen
 /// one; NO_MEMORY if the system has none; TOO_LARGE beyond a limit; INVALID_ARGUMENT; NOT_FOUND for a partition that the
 /// topic does not have; OFFSET_MISMATCH; NO_SPACE, after which a later append may succeed; PARTITION_FAILED, CORRUPT for a
 /// partition that takes no appends; READ_ONLY; DELETED; CLOSED, FORKED. After each of them nothing was appended. The first
-/// submit to a partition after each open is refused with WOULD_BLOCK while its first segment is made. Nobody tells when a
-/// full device has space again: try now and then. Since 0.1.
+/// submit to a partition after each open is refused with WOULD_BLOCK while its first segment is made. After NO_SPACE no
+/// completion comes, also with THALWEG_APPEND_NOTIFY: THALWEG_EVENT_SPACE_AVAILABLE tells when to try again. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_submit(
     topic: *mut thalweg_topic,
@@ -331,8 +331,9 @@ pub unsafe extern "C" fn thalweg_topic_submit_parts(
 /// timeout_ms: negative is without end. The other arguments are those of thalweg_topic_submit.
 ///
 /// Blocks: waits for the device. Any thread. Errors: as thalweg_topic_submit, but WOULD_BLOCK only if there was no room
-/// within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and a
-/// second try may append it twice. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
+/// within the time; TIMED_OUT if the record was appended and is not acknowledged yet: it may still become durable, and
+/// a second try may append it twice. With timeout_ms 0 that is what an append answers for which there is room: it is
+/// made, and not waited for. IO, NO_SPACE, PARTITION_FAILED also if the device refuses this very record: it is not
 /// acknowledged, and the next open decides. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_append(

@@ -374,8 +374,9 @@ pub unsafe extern "C" fn thalweg_consumer_wakeup(
 }
 
 /// A descriptor (fd) that is readable while a poll has something to look at, for poll, epoll and their like; then call
-/// thalweg_consumer_poll until it answers WOULD_BLOCK. While polls answer NO_MEMORY, or an error that does not go away by
-/// itself, it stays readable. Do not read from it and do not close it; it lives as long as the consumer.
+/// thalweg_consumer_poll as long as it answers OK. After WOULD_BLOCK there is nothing more now; after another error
+/// others may have some, and it stays readable: also while polls answer NO_MEMORY, or an error that does not go away by
+/// itself, as OUT_OF_RANGE until a seek. Do not read from it and do not close it; it lives as long as the consumer.
 ///
 /// Does not block. One thread at a time. Errors: IO if the process has no descriptor left; INVALID_ARGUMENT; WOULD_BLOCK if
 /// another thread is in a call of it; CLOSED, FORKED. Since 0.1.

@@ -25,7 +25,10 @@ pub const THALWEG_EVENT_OTHER: u32 = 0;
 pub const THALWEG_EVENT_RECOVERED: u32 = 1;
 /// Event: the engine takes calls.
 pub const THALWEG_EVENT_OPENED: u32 = 2;
-/// Event: something slower, or weaker in no guarantee, takes the place of what is not to be had here.
+/// Event: something slower, but no weaker in what it promises, takes the place of what is not to be had here; the
+/// message says what. "no_journal": a file of a shard's journal could not be made, for want of space for instance.
+/// Small durable appends for which the rest of the journal has no room then go to their segments, each in a write of
+/// its own. It stays so until the store is opened again.
 pub const THALWEG_EVENT_FALLBACK: u32 = 3;
 /// Event: acknowledged records are damaged: topic, partition, start and end.
 pub const THALWEG_EVENT_DAMAGE: u32 = 4;
@@ -33,8 +36,9 @@ pub const THALWEG_EVENT_DAMAGE: u32 = 4;
 pub const THALWEG_EVENT_IO_ERROR: u32 = 5;
 /// Event: the partition refuses appends until the store is opened again: topic, partition, status and os_error.
 pub const THALWEG_EVENT_PARTITION_FAILED: u32 = 6;
-/// Event: no space is left for what is appended: topic, partition, status and os_error. Comes once until
-/// THALWEG_EVENT_SPACE_AVAILABLE.
+/// Event: no space is left for what is appended: topic, partition, status and os_error. Comes once for all partitions
+/// of a shard until THALWEG_EVENT_SPACE_AVAILABLE, and names the first that was refused: others may be refused without
+/// an event of their own.
 pub const THALWEG_EVENT_NO_SPACE: u32 = 7;
 /// Event: the program has truncated a partition: topic, partition, start (log start offset) and end (next offset).
 pub const THALWEG_EVENT_TRUNCATED: u32 = 8;
@@ -42,7 +46,9 @@ pub const THALWEG_EVENT_TRUNCATED: u32 = 8;
 pub const THALWEG_EVENT_CLOSED: u32 = 9;
 /// Event: one of two copies of what the store consists of is damaged; the other one is used, and nothing is lost.
 pub const THALWEG_EVENT_DAMAGED_COPY: u32 = 10;
-/// Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition.
+/// Event: there is space again where THALWEG_EVENT_NO_SPACE told that there was none: topic and partition. It stands
+/// for all partitions of the shard: after each of these events try all that were refused. No partition answers for the
+/// time before; one that is refused with NO_SPACE again is followed by another pair of events.
 pub const THALWEG_EVENT_SPACE_AVAILABLE: u32 = 11;
 
 /// Something that happened in an engine. Make it ready with thalweg_event_init before the call. What does not belong to the
@@ -60,11 +66,11 @@ pub struct thalweg_event {
     pub start: u64,
     /// An offset.
     pub end: u64,
-    /// The partition's index.
+    /// With topic: the partition's index.
     pub partition: u32,
     /// 1: clean.
     pub clean: u32,
-    /// What was refused.
+    /// Why something was refused; THALWEG_OK if nothing was.
     pub status: thalweg_status,
     /// The operating system's error number.
     pub os_error: i32,

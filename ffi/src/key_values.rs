@@ -98,6 +98,9 @@ pub unsafe extern "C" fn thalweg_key_values_get(
 
 /// Gives a key a value. Durable when it returns.
 ///
+/// key: 1 to 1,024 bytes. value: up to 1 MiB; with value_size 0 the value is empty, also where value is NULL, which in
+/// thalweg_key_value_write takes the value away.
+///
 /// Blocks: waits for the device. Any thread. Errors: as thalweg_key_values_write. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_key_values_put(
@@ -118,6 +121,8 @@ pub unsafe extern "C" fn thalweg_key_values_put(
 }
 
 /// Takes a key's value away, if it has one. Durable when it returns.
+///
+/// key: 1 to 1,024 bytes.
 ///
 /// Blocks: waits for the device. Any thread. Errors: as thalweg_key_values_write. Since 0.1.
 #[unsafe(no_mangle)]

@@ -46,7 +46,7 @@ pub struct thalweg_consumer_position {
     pub offset: u64,
     /// The offset that is committed under the consumer's name, or THALWEG_NO_OFFSET.
     pub committed: u64,
-    /// Offsets from there to the high watermark: what is still to be read.
+    /// Offsets from offset, not from committed, to the high watermark: what is still to be read.
     pub lag: u64,
     /// The partition's index.
     pub partition: u32,

@@ -27,6 +27,9 @@ pub(crate) fn start(start: u32, value: u64) -> Answer<Start> {
         THALWEG_START_OFFSET => Ok(Start::Offset(value)),
         THALWEG_START_TIME => Ok(Start::Time(value as i64)),
         THALWEG_START_APPEND_TIME => Ok(Start::AppendTime(value as i64)),
-        _ => Err(Failure::new(INVALID_ARGUMENT, format!("start is {start}; allowed are 0 to 4 here"))),
+        _ => Err(Failure::new(
+            INVALID_ARGUMENT,
+            format!("start is {start}; allowed here are 0 to 4, THALWEG_START_EARLIEST to THALWEG_START_APPEND_TIME"),
+        )),
     }
 }

@@ -31,8 +31,8 @@ pub const THALWEG_CORRUPT: i32 = 8;
 pub const THALWEG_UNSUPPORTED: i32 = 9;
 /// The operating system refused a read, write or flush.
 pub const THALWEG_IO: i32 = 10;
-/// No space is left on the device, or the quota is used up. THALWEG_EVENT_SPACE_AVAILABLE tells when another try may
-/// succeed.
+/// No space is left on the device, or the quota is used up. THALWEG_EVENT_SPACE_AVAILABLE tells when another try of an
+/// append, a commit or a change of key-values may succeed. No event tells of the rest, as of the creation of a topic.
 pub const THALWEG_NO_SPACE: i32 = 11;
 /// The operating system does not permit it.
 pub const THALWEG_PERMISSION_DENIED: i32 = 12;
@@ -76,7 +76,7 @@ const TEXTS: [(&CStr, &CStr); 23] = [
     (c"NOT_FOUND", c"it does not exist"),
     (c"ALREADY_EXISTS", c"the name is taken"),
     (c"ALREADY_OPEN", c"it is open already"),
-    (c"WOULD_BLOCK", c"the call would have to wait"),
+    (c"WOULD_BLOCK", c"there is nothing now, or no room, or another call of the same reader or consumer is under way"),
     (c"TIMED_OUT", c"the time has passed"),
     (c"OUT_OF_RANGE", c"the offset is out of range"),
     (c"CORRUPT", c"acknowledged records are damaged"),

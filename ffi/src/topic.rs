@@ -67,7 +67,8 @@ pub struct thalweg_partition_info {
     pub log_start: u64,
     /// The offset after the last record that readers see.
     pub high_watermark: u64,
-    /// Bytes of its segment files, padding counted.
+    /// Bytes of its frames, padding counted. Its files are larger: they have a header, an index, and space for what
+    /// comes.
     pub stored_size: u64,
     /// Its index.
     pub partition: u32,

@@ -133,6 +133,7 @@ static void topics_and_turns(thalweg_engine *engine) {
     while ((status = thalweg_consumer_wait(consumer, 1 << 20, 0, &batch, &view, &error)) != THALWEG_WOULD_BLOCK) {
         if (status == THALWEG_DELETED) {
             told++;
+            CHECK(strcmp(error.topic, "orders") == 0 && error.partition == THALWEG_NO_PARTITION);
         } else {
             OK(status);
             OK(thalweg_batch_release(batch, &error));
@@ -222,6 +223,10 @@ static void out_of_range(thalweg_engine *engine) {
     thalweg_batch_view view;
     ANSWERS(THALWEG_OUT_OF_RANGE, thalweg_consumer_poll(strict, 1, &batch, &view, &error));
     ANSWERS(THALWEG_OUT_OF_RANGE, thalweg_consumer_poll(strict, 1, &batch, &view, &error));
+    CHECK(strcmp(error.topic, "short") == 0 && error.partition == 0 && error.start == error.end);
+    CHECK(strstr(error.message, "out_of_range") != NULL && strstr(error.message, "seek") != NULL);
+    ANSWERS(THALWEG_INVALID_ARGUMENT, thalweg_consumer_poll(strict, 1, NULL, &view, &error));
+    CHECK(error.topic[0] == 0 && error.partition == THALWEG_NO_PARTITION);
     CHECK(drain(lenient) == 2);
     OK(thalweg_consumer_close(strict, &error));
     OK(thalweg_consumer_close(lenient, &error));

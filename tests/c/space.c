@@ -47,6 +47,18 @@ static int comes(thalweg_events *events, int fd, uint32_t kind, int ms, thalweg_
     return 0;
 }
 
+/* Submits until a try is refused for want of space, and goes on until the next one has been refused unseen. */
+static void meet_the_end(thalweg_topic *topic, uint32_t partition, const thalweg_record *record) {
+    thalweg_status status;
+    do {
+        usleep(1000);
+        status = thalweg_topic_submit(topic, partition, record, NULL, NULL, 0, NULL, &error);
+    } while (status == THALWEG_OK || status == THALWEG_WOULD_BLOCK);
+    ANSWERS(THALWEG_NO_SPACE, status);
+    CHECK(strcmp(error.topic, "full") == 0 && error.partition == partition);
+    usleep(100000);
+}
+
 void test_space(void) {
     thalweg_error_init(&error, sizeof error);
     const char *path = new_directory();
@@ -55,7 +67,7 @@ void test_space(void) {
     snprintf(place, sizeof place, "%.*s", (int)(strrchr(path, '/') - path), path);
     if (!mount_small(place)) return;
     thalweg_engine *engine = open_engine(path);
-    thalweg_topic *topic = create_topic(engine, "full", 1);
+    thalweg_topic *topic = create_topic(engine, "full", 2);
     thalweg_events *events;
     int32_t fd;
     OK(thalweg_events_open(engine, &events, &error));
@@ -67,7 +79,9 @@ void test_space(void) {
     thalweg_status status;
     while ((status = thalweg_topic_append(topic, 0, &record, NULL, LONG, NULL, &error)) == THALWEG_OK) count++;
     ANSWERS(THALWEG_NO_SPACE, status);
-    CHECK(count > 100 && error.os_error == ENOSPC && strstr(error.message, "full"));
+    CHECK(count > 100 && error.os_error == ENOSPC && strstr(error.message, "topic \"full\" partition 0"));
+    /* Once, by its name, and with what to do. */
+    CHECK(strstr(error.message, "topic #") == NULL && strstr(error.message, "truncate topics") != NULL);
 
     thalweg_event event;
     thalweg_event_init(&event, sizeof event);
@@ -81,9 +95,16 @@ void test_space(void) {
     CHECK(next == count);
     ANSWERS(THALWEG_NO_SPACE, thalweg_topic_append(topic, 0, &record, NULL, LONG, NULL, &error));
 
+    meet_the_end(topic, 1, &record);
+    meet_the_end(topic, 0, &record);
     OK(thalweg_topic_truncate_before(topic, 0, count - 1, &error));
     CHECK(comes(events, fd, THALWEG_EVENT_SPACE_AVAILABLE, LONG, &event));
     CHECK(event.status == THALWEG_OK && strcmp(event.topic, "full") == 0 && event.partition == 0);
+    /* The event stands for all partitions, and none answers for the time before. */
+    for (uint32_t partition = 0; partition < 2; partition++) {
+        status = thalweg_topic_submit(topic, partition, &record, NULL, NULL, 0, NULL, &error);
+        CHECK(status == THALWEG_OK || status == THALWEG_WOULD_BLOCK);
+    }
     for (int i = 0; i < 50; i++) OK(thalweg_topic_append(topic, 0, &record, NULL, LONG, NULL, &error));
     OK(thalweg_events_close(events, &error));
     OK(thalweg_topic_close(topic, &error));

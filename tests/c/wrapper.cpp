@@ -271,6 +271,37 @@ static void the_rest(thalweg::engine &engine) {
     CHECK(thrown([&] { topic.describe(); }) == THALWEG_DELETED);
 }
 
+// To C, no topic may mean all of them, and no queue that nobody wants to know.
+static void without_handles(thalweg::engine &engine) {
+    auto topic = engine.create_topic("moved"), gone = engine.open_topic("moved");
+    thalweg::completion_queue queue, lost;
+    const auto kept = std::move(gone);
+    const auto taken = std::move(lost);
+    auto consumer = engine.consumer("mover");
+    consumer.subscribe(topic);
+    topic.append("a");
+    consumer.commit({thalweg::position(topic, 0, 1)});
+    const std::vector<thalweg::bytes> parts = {"b"};
+    const auto refuses = [](auto call) { return thrown(call) == THALWEG_INVALID_ARGUMENT; };
+    CHECK(refuses([&] { topic.submit("b", lost, 1); }) && refuses([&] { topic.submit({"b", "c"}, lost, 1); }));
+    CHECK(refuses([&] { topic.submit_parts(thalweg::record(), parts, lost, 1); }) && topic.next_offset(0) == 1);
+    CHECK(refuses([&] { gone.submit("b", queue, 1); }) && refuses([&] { gone.append("b"); }));
+    CHECK(refuses([&] { consumer.subscribe(gone); }) && refuses([&] { consumer.unsubscribe(gone); }));
+    CHECK(refuses([&] { consumer.assign(gone, 0); }) && refuses([&] { consumer.seek(gone, 0, {}); }));
+    CHECK(refuses([&] { consumer.commit({thalweg::position(gone, 0, 1)}); }));
+    CHECK(refuses([&] { engine.key_values(gone); }));
+    thalweg::consumer(std::move(consumer));
+    CHECK(refuses([&] { engine.delete_positions("mover", gone); }) && engine.positions("mover").size() == 1);
+    CHECK(refuses([&] { engine.reset_position("mover", gone, thalweg::start::earliest()); }));
+    CHECK(refuses([&] { consumer.poll(); }) && refuses([&] { lost.under_way(); }));
+    thalweg::batch none;
+    CHECK(none.topic()[0] == 0 && none.begin() == none.end() && refuses([&] { none.append_time(0); }));
+    // Who does not want to know says so.
+    CHECK(topic.submit("b") && topic.submit({"c", "d"}, 0) && topic.submit_parts(thalweg::record(), parts, 0));
+    CHECK(topic.next_offset(0) == 5 && queue.under_way() == 0);
+    engine.delete_topic("moved");
+}
+
 // Names and bytes are taken in whatever one has them.
 static void spellings(thalweg::engine &engine) {
     using namespace std::string_literals;
@@ -437,6 +468,7 @@ int main() {
         completions(engine);
         consumers(engine);
         the_rest(engine);
+        without_handles(engine);
         spellings(engine);
         auto topic = engine.create_topic("late");
         engine.close();

@@ -228,6 +228,7 @@ def test_out_of_range_is_told_or_left(db, topic):
     with pytest.raises(thalweg.OutOfRange) as failed:
         consumers["error"].poll(0)
     assert isinstance(failed.value, IndexError)
+    assert (failed.value.topic, failed.value.partition, failed.value.offsets) == ("t", 0, None)
     assert values(consumers["earliest"].batches()) == [b"5", b"6", b"7", b"8", b"9"]
     assert values(consumers["latest"].batches()) == []
     with pytest.raises(ValueError):

@@ -14,11 +14,11 @@ class Error(Exception):
     os_error: int
     """The operating system's error number, where it reported this, else 0."""
     topic: str | None
-    """The topic in which acknowledged records are damaged or cannot be read."""
+    """The topic that the error concerns, if it is known to concern one."""
     partition: int | None
-    """With topic: the partition."""
+    """With topic: the partition, if the error concerns one."""
     offsets: range | None
-    """With topic: the damaged offsets, if they are known."""
+    """With partition: its offsets that are damaged or cannot be read, if the error is of that kind."""
 
     def __init__(self, message: str, *, status: str = "", os_error: int = 0) -> None:
         super().__init__(message)
@@ -149,6 +149,7 @@ def from_status(status: int, message: str, os_error: int, topic: str, partition:
     if os_error and isinstance(error, OSError):
         error.errno = os_error
     if topic:
-        error.topic, error.partition = topic, partition
+        error.topic = topic
+        error.partition = None if partition == _thalweg.NO_PARTITION else partition
         error.offsets = range(start, end) if end > start else None
     return error

@@ -182,14 +182,19 @@ impl Consumer {
                     slot.seek_later(start)?;
                     slot.read(share, &self.signal, index)
                 }
-                None => Err(error),
+                None => Err(error.hint("seek, or open the consumer with an option out_of_range that goes elsewhere")),
             },
             // A shard may have met the end of the topic first, and does not know its name.
             Err(error) if error.kind() == ErrorKind::Deleted => Err(slot.topic.state().check().err().unwrap_or(error)),
             read => read,
         };
         self.asked += usize::from(slot.asked && !asked);
-        match read? {
+        let named = |error: Error| match error.kind() {
+            // They concern the consumer.
+            ErrorKind::WouldBlock | ErrorKind::NoMemory | ErrorKind::Closed | ErrorKind::Forked => error,
+            _ => error.of(slot.topic.name(), Some(slot.id().partition)),
+        };
+        match read.map_err(named)? {
             Read::Records(batch) => {
                 let (topic, id) = (Arc::clone(&slot.topic.state().name), slot.id());
                 Ok(Some(Polled { topic, topic_id: id.topic.0, partition: id.partition, batch }))

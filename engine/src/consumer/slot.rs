@@ -141,7 +141,7 @@ impl Slot {
             return Ok(Read::Nothing);
         }
         self.told = true;
-        Err(error.clone().context(&*self.source.partition))
+        Err(self.source.partition.named(error.clone()))
     }
 
     pub(super) fn stop_waiting(&mut self) {

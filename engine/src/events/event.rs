@@ -83,7 +83,7 @@ pub enum EventKind {
         operation: &'static str,
         /// The file within the store, as far as it is known; else its directory.
         file: String,
-        /// What was refused.
+        /// Why.
         error: Error,
     },
     /// The partition refuses appends until the store is opened again. What was acknowledged stays readable.
@@ -97,18 +97,22 @@ pub enum EventKind {
         error: Error,
     },
     /// No space is left for what is appended. Appends are refused until there is some; each asks anew, so that nothing
-    /// else has to be done. Comes once until [`SpaceAvailable`](EventKind::SpaceAvailable).
+    /// else has to be done. Comes once for all partitions of a shard until
+    /// [`SpaceAvailable`](EventKind::SpaceAvailable), and names the first that was refused: other partitions may be
+    /// refused without an event of their own.
     #[non_exhaustive]
     NoSpace {
         /// The topic's name.
         topic: String,
         /// The partition's index: the first that needed space.
         partition: u32,
-        /// What was refused.
+        /// Why.
         error: Error,
     },
-    /// There is space again where [`NoSpace`](EventKind::NoSpace) told that there was none. Looked for once a second, and
-    /// with each append. Somebody else may take it: then there is another `NoSpace`.
+    /// There is space again where [`NoSpace`](EventKind::NoSpace) told that there was none: for the smallest segment that
+    /// was refused in its shard. Looked for once a second, and with each append. It stands for all partitions of the shard:
+    /// try each that was refused. None of them answers for the time before any more, and one that is refused again, as
+    /// where somebody else took the space, is followed by another `NoSpace` and another of these.
     #[non_exhaustive]
     SpaceAvailable {
         /// The topic's name.

@@ -205,5 +205,6 @@ fn holder(fd: RawFd) -> String {
 }
 
 fn held(disk: &OsDisk, by: &str) -> Error {
-    Error::new(ErrorKind::AlreadyOpen, format!("the store {} is held by {by}", disk.path().display()))
+    let message = format!("the store {} is held by {by}", disk.path().display());
+    Error::new(ErrorKind::AlreadyOpen, message).hint("try again when it has let go, or with a longer lock_timeout")
 }

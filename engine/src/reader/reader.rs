@@ -83,11 +83,10 @@ impl Source {
         loop {
             cursor.alone = self.seat.has_one_reader();
             if let Some(cut) = cursor.cut {
-                let message = format!(
-                    "{}: the log was cut at offset {cut}, before the reader at {}; seek to read on",
-                    self.partition, cursor.offset
-                );
-                return Err(Error::new(ErrorKind::OutOfRange, message));
+                let offset = cursor.offset;
+                let message =
+                    format!("the log was cut at offset {cut}, before the reader at {offset}; seek to read on");
+                return Err(self.partition.named(Error::new(ErrorKind::OutOfRange, message)));
             }
             match self.lender.attempt(&self.partition, cursor, max_bytes) {
                 Err(error) if error.kind() == ErrorKind::Truncated => self.follow(cursor),

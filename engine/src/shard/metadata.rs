@@ -159,7 +159,7 @@ impl Shard {
                 Ok(PreparedSegment { sequence, generation, file, capacity })
             }
             Ok(_) => Err(Error::new(ErrorKind::Panic, "the answer to a request for a segment is another's")),
-            Err(error) => Err(error.context(format_args!("preparing a segment of {}", w.tail.partition()))),
+            Err(error) => Err(error),
         });
         if let Some(unneeded) = unneeded {
             self.discard_segment(writer, &unneeded, out);

@@ -15,7 +15,7 @@ const PAUSE: u64 = 1_000_000_000;
 pub(super) struct Shortage {
     /// The first that was refused.
     partition: PartitionId,
-    /// Of the file that it was refused. Bytes.
+    /// Of the smallest file that was refused since. Bytes.
     size: u64,
     /// When to look next; `None` while somebody does.
     look_at: Option<u64>,
@@ -30,7 +30,9 @@ impl Shortage {
 impl Shard {
     /// A segment could not be prepared for want of space. Told once until there is some again.
     pub(super) fn short_of_space(&mut self, partition: PartitionId, size: u64, error: &Error) {
-        if self.shortage.is_some() {
+        if let Some(shortage) = &mut self.shortage {
+            // Who needs less does not wait until there is enough for others: they are refused again, and told again.
+            shortage.size = shortage.size.min(size);
             return;
         }
         self.shortage = Some(Shortage { partition, size, look_at: Some(self.now.saturating_add(PAUSE)) });
@@ -71,6 +73,10 @@ impl Shard {
     /// There is space for a segment of this size.
     pub(super) fn space_found(&mut self, size: u64) {
         let Some(Shortage { partition, .. }) = self.shortage.take_if(|shortage| size >= shortage.size) else { return };
+        // Whoever waited for the event asks anew, and is either answered by what is now or is told of once more.
+        for writer in &self.writers {
+            writer.tail.forget_want_of_space();
+        }
         self.handle.raise(|events| EventKind::SpaceAvailable {
             topic: events.name_of(partition.topic),
             partition: partition.partition,

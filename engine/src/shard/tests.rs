@@ -698,6 +698,59 @@ fn space_that_comes_back_is_told_without_an_append() {
     assert!(rig.shard.is_closed() && rig.shard.next_deadline().is_none_or(|at| at < rig.now + 100_000_000));
 }
 
+/// The first append after the event answered for the time before it; a host that waited for the next event waited for ever.
+#[test]
+fn after_space_was_told_no_append_answers_for_the_time_before() {
+    let mut rig = Rig::new(14);
+    let tails = [rig.tail(0), rig.tail(1)];
+    let needs_space =
+        |order: &MetaOrder| matches!(order, MetaOrder::PrepareSegment { .. } | MetaOrder::ProbeSpace { .. });
+    let value = vec![7; 6 << 20];
+    let record = [Record::new(&value)];
+    let plan = Plan::new(&record).expect("a plan");
+    for _ in 0..2 {
+        rig.refused = Some((needs_space, Error::new(ErrorKind::NoSpace, "no space")));
+        for tail in &tails {
+            rig.append(tail, 6 << 20).expect_err("there is no space");
+            rig.settle();
+        }
+        assert!(matches!(told(&rig)[..], [EventKind::NoSpace { partition: 0, .. }]), "each refusal is in a pair");
+        rig.refused = None;
+        rig.now += 1_100_000_000;
+        rig.settle();
+        assert!(matches!(told(&rig)[..], [EventKind::SpaceAvailable { partition: 0, .. }]));
+        for tail in &tails {
+            let refusal = tail.append(&plan, &record, 1).map(|_| ());
+            assert!(matches!(refusal, Err(Refusal::Segment(_))), "{refusal:?}");
+        }
+    }
+}
+
+/// Whoever needs less space does not wait until there is enough for another.
+#[test]
+fn space_is_told_when_it_suffices_for_the_smallest() {
+    let mut rig = Rig::new(15);
+    let (large, small) = (rig.tail(0), rig.tail(1));
+    let full = Error::new(ErrorKind::NoSpace, "no space");
+    rig.refused = Some((|order| matches!(order, MetaOrder::PrepareSegment { .. }), full.clone()));
+    rig.append(&large, 6 << 20).expect_err("there is no space");
+    rig.append(&small, 100).expect_err("there is no space");
+    rig.settle();
+    assert!(matches!(told(&rig)[..], [EventKind::NoSpace { partition: 0, .. }]));
+    let not_for_large = |order: &MetaOrder| match order {
+        MetaOrder::PrepareSegment { size, .. } | MetaOrder::ProbeSpace { size } => *size > 6 << 20,
+        _ => false,
+    };
+    rig.refused = Some((not_for_large, full));
+    rig.now += 1_100_000_000;
+    rig.settle();
+    assert!(matches!(told(&rig)[..], [EventKind::SpaceAvailable { .. }]));
+    // The other learns that it does not suffice, and has an event to wait for again.
+    rig.append(&large, 6 << 20).expect_err("there is no space");
+    rig.settle();
+    assert!(matches!(told(&rig)[..], [EventKind::NoSpace { partition: 0, .. }]));
+}
+
 #[test]
 fn a_journal_that_cannot_be_made_is_told_once() {
     let mut rig = Rig::new(13);

@@ -265,6 +265,11 @@ impl Tail {
         unneeded
     }
 
+    /// There is space again: no append answers any more for the time when there was none.
+    pub(crate) fn forget_want_of_space(&self) {
+        self.state.lock().not_offered.take_if(|(_, error)| error.kind() == ErrorKind::NoSpace);
+    }
+
     /// Ends the claimed frames on a sector, so that they can be written directly. Answers the current segment and its
     /// claimed end: the shard writes when that is published.
     pub(crate) fn flush_to_sector(&self) -> Option<(Arc<Segment>, Prefix)> {

@@ -149,7 +149,7 @@ impl TopicState {
     }
 
     fn gone(&self) -> Error {
-        Error::new(ErrorKind::Deleted, format!("topic {:?} was deleted", self.name))
+        Error::new(ErrorKind::Deleted, format!("topic {:?} was deleted", self.name)).of(&self.name, None)
     }
 
     pub(crate) fn partitions(&self) -> u32 {

@@ -103,7 +103,7 @@ impl<O: Others> Truncation<'_, O> {
         let partition = self.seat.current();
         let damaged = !partition.damaged().is_empty();
         if let Some(error) = partition.watermark().failure().filter(|_| !damaged) {
-            return Err(error.clone().context(&*partition));
+            return Err(partition.named(error.clone()));
         }
         if offset <= partition.log_start() {
             return Ok(());
@@ -136,7 +136,7 @@ impl<O: Others> Truncation<'_, O> {
     pub(crate) fn after(&mut self, offset: u64) -> Result<()> {
         let partition = self.seat.current();
         if let Some(error) = partition.watermark().failure() {
-            return Err(error.clone().context(&*partition));
+            return Err(partition.named(error.clone()));
         }
         check_end(&partition, offset)?;
         let held = hold(self.seat, &partition);
@@ -203,7 +203,7 @@ impl<O: Others> Truncation<'_, O> {
     fn settle(&mut self, partition: &Partition, reach: Reach) -> Result<()> {
         let answered = self.others.settle(partition, reach);
         match partition.watermark().failure() {
-            Some(error) if partition.damaged().is_empty() => Err(error.clone().context(partition)),
+            Some(error) if partition.damaged().is_empty() => Err(partition.named(error.clone())),
             _ if !answered => Err(crate::gate::closed()),
             _ => Ok(()),
         }
@@ -259,8 +259,8 @@ fn check_end(partition: &Partition, offset: u64) -> Result<()> {
     if (start..=next).contains(&offset) {
         return Ok(());
     }
-    let message = format!("{partition} cannot be cut at offset {offset}; it has offsets {start}..{next}");
-    Err(Error::new(ErrorKind::OutOfRange, message))
+    let message = format!("the log cannot be cut at offset {offset}; it has offsets {start}..{next}");
+    Err(partition.named(Error::new(ErrorKind::OutOfRange, message)))
 }
 
 fn without(partition: &Partition, removed: &[Generation]) -> Vec<Arc<Segment>> {

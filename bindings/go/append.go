@@ -60,7 +60,7 @@ func (t *Topic) Append(ctx context.Context, records ...Record) ([]Position, erro
 	for i, part := range parts {
 		if tickets[i], failed[i] = t.SubmitBatch(ctx, part.records(records), ToPartition(part.partition)); failed[i] != nil && ctx.Err() != nil {
 			for j := i + 1; j < len(parts); j++ {
-				failed[j] = noRoom(ctx)
+				failed[j] = notAppended(ctx)
 			}
 			break
 		}

@@ -109,6 +109,9 @@ func (t *Topic) SubmitBatch(ctx context.Context, records []Record, opts ...Appen
 
 // begin makes a ticket with a slot, for which it waits.
 func (c *completions) begin(ctx context.Context) (*Ticket, uint32, error) {
+	if ctx.Err() != nil {
+		return nil, 0, notAppended(ctx)
+	}
 	ticket := &Ticket{}
 	for {
 		token, full := c.take(ticket)
@@ -118,7 +121,7 @@ func (c *completions) begin(ctx context.Context) (*Ticket, uint32, error) {
 		select {
 		case <-full:
 		case <-ctx.Done():
-			return nil, 0, noRoom(ctx)
+			return nil, 0, notAppended(ctx)
 		}
 	}
 }
@@ -134,12 +137,12 @@ func (c *completions) refused(ctx context.Context, ticket *Ticket, token uint32,
 		if ticket.err != error(ErrWouldBlock) {
 			return ticket.err
 		}
-		return ctx.Err()
+		return nil
 	case <-ctx.Done():
-		return noRoom(ctx)
+		return notAppended(ctx)
 	}
 }
 
-func noRoom(ctx context.Context) error {
-	return fmt.Errorf("no room for the append: %w (%w)", ctx.Err(), ErrWouldBlock)
+func notAppended(ctx context.Context) error {
+	return fmt.Errorf("nothing was appended: %w (%w)", ctx.Err(), ErrWouldBlock)
 }

@@ -54,18 +54,42 @@ func (b *Batch) NextOffset() uint64 { return b.nextOffset }
 func (b *Batch) All() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		b.check()
-		for i := range b.entries {
-			if !yield(b.record(&b.entries[i])) {
-				return
-			}
+		b.each(b.entries, yield)
+	}
+}
+
+// each is in one piece, with the record where it is handed over: a record that a function returned would be copied once more,
+// which takes longer than all the rest.
+func (b *Batch) each(entries []C.thalweg_entry, yield func(Record) bool) {
+	data, partition := b.data, b.partition
+	for i := range entries {
+		entry := &entries[i]
+		var key, value []byte
+		var headers []Header
+		// Slices have no room to grow, so that nobody appends to what is behind them.
+		if entry.flags&C.THALWEG_ENTRY_KEY != 0 {
+			key = data[entry.key_position:][:entry.key_size:entry.key_size]
+		}
+		if entry.flags&C.THALWEG_ENTRY_VALUE != 0 {
+			value = data[entry.value_position:][:entry.value_size:entry.value_size]
+		}
+		if entry.header_count != 0 {
+			headers = b.headers(uint(entry.headers_position), int(entry.header_count))
+		}
+		if !yield(Record{key, value, headers, time.UnixMilli(int64(entry.timestamp)), uint64(entry.offset), partition}) {
+			return
 		}
 	}
 }
 
 // At is one of the records, from 0, as [Batch.All] gives it.
-func (b *Batch) At(index int) Record {
+func (b *Batch) At(index int) (record Record) {
 	b.check()
-	return b.record(&b.entries[index])
+	b.each(b.entries[index:index+1], func(found Record) bool {
+		record = found
+		return true
+	})
+	return record
 }
 
 // Clone is the records, in memory of their own.
@@ -110,25 +134,6 @@ func (b *Batch) check() {
 	}
 }
 
-func (b *Batch) record(entry *C.thalweg_entry) Record {
-	record := Record{Time: time.UnixMilli(int64(entry.timestamp)), Offset: uint64(entry.offset), Partition: b.partition}
-	if entry.flags&C.THALWEG_ENTRY_KEY != 0 {
-		record.Key = b.slice(uint(entry.key_position), uint(entry.key_size))
-	}
-	if entry.flags&C.THALWEG_ENTRY_VALUE != 0 {
-		record.Value = b.slice(uint(entry.value_position), uint(entry.value_size))
-	}
-	if entry.header_count != 0 {
-		record.Headers = b.headers(uint(entry.headers_position), int(entry.header_count))
-	}
-	return record
-}
-
-// slice has no room to grow, so that nobody appends to what is behind it.
-func (b *Batch) slice(position, size uint) []byte {
-	return b.data[position : position+size : position+size]
-}
-
 // headers reads headers where they lie: docs/ABI.md tells how.
 func (b *Batch) headers(position uint, count int) []Header {
 	headers := make([]Header, count)
@@ -136,12 +141,10 @@ func (b *Batch) headers(position uint, count int) []Header {
 		nameSize := uint(binary.LittleEndian.Uint16(b.data[position:]))
 		valueSize := binary.LittleEndian.Uint32(b.data[position+2:])
 		position += 6
-		if name := b.slice(position, nameSize); nameSize > 0 {
-			headers[i].Name = unsafe.String(&name[0], nameSize)
-		}
+		headers[i].Name = unsafe.String(unsafe.SliceData(b.data[position:][:nameSize]), nameSize)
 		position += nameSize
 		if valueSize != math.MaxUint32 {
-			headers[i].Value = b.slice(position, uint(valueSize))
+			headers[i].Value = b.data[position:][:valueSize:valueSize]
 			position += uint(valueSize)
 		}
 	}

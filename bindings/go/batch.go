@@ -54,42 +54,38 @@ func (b *Batch) NextOffset() uint64 { return b.nextOffset }
 func (b *Batch) All() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		b.check()
-		b.each(b.entries, yield)
-	}
-}
-
-// each is in one piece, with the record where it is handed over: a record that a function returned would be copied once more,
-// which takes longer than all the rest.
-func (b *Batch) each(entries []C.thalweg_entry, yield func(Record) bool) {
-	data, partition := b.data, b.partition
-	for i := range entries {
-		entry := &entries[i]
-		var key, value []byte
-		var headers []Header
-		// Slices have no room to grow, so that nobody appends to what is behind them.
-		if entry.flags&C.THALWEG_ENTRY_KEY != 0 {
-			key = data[entry.key_position:][:entry.key_size:entry.key_size]
-		}
-		if entry.flags&C.THALWEG_ENTRY_VALUE != 0 {
-			value = data[entry.value_position:][:entry.value_size:entry.value_size]
-		}
-		if entry.header_count != 0 {
-			headers = b.headers(uint(entry.headers_position), int(entry.header_count))
-		}
-		if !yield(Record{key, value, headers, time.UnixMilli(int64(entry.timestamp)), uint64(entry.offset), partition}) {
-			return
+		data, partition := b.data, b.partition
+		for i := range b.entries {
+			entry := &b.entries[i]
+			var key, value []byte
+			var headers []Header
+			// Slices have no room to grow, so that nobody appends to what is behind them.
+			if entry.flags&C.THALWEG_ENTRY_KEY != 0 {
+				key = data[entry.key_position:][:entry.key_size:entry.key_size]
+			}
+			if entry.flags&C.THALWEG_ENTRY_VALUE != 0 {
+				value = data[entry.value_position:][:entry.value_size:entry.value_size]
+			}
+			if entry.header_count != 0 {
+				headers = b.headers(uint(entry.headers_position), int(entry.header_count))
+			}
+			// The record is made where it is handed over: if a function returned it, it would be copied once more, which takes
+			// longer than all the rest.
+			if !yield(Record{key, value, headers, time.UnixMilli(int64(entry.timestamp)), uint64(entry.offset), partition}) {
+				return
+			}
 		}
 	}
 }
 
 // At is one of the records, from 0, as [Batch.All] gives it.
-func (b *Batch) At(index int) (record Record) {
+func (b *Batch) At(index int) Record {
 	b.check()
-	b.each(b.entries[index:index+1], func(found Record) bool {
-		record = found
-		return true
-	})
-	return record
+	one := Batch{data: b.data, entries: b.entries[index : index+1], partition: b.partition}
+	for record := range one.All() {
+		return record
+	}
+	panic("one entry is one record")
 }
 
 // Clone is the records, in memory of their own.

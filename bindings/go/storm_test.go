@@ -18,7 +18,11 @@ func TestAStormOfGoroutines(t *testing.T) {
 	const appenders, consumers, partitions = 800, 200, 4
 	engine := openStore(t, t.TempDir(), thalweg.DefaultDurability(thalweg.LoseOnKill))
 	topic := createTopic(t, engine, "t", thalweg.Partitions(partitions))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	length := 5 * time.Second
+	if testing.Short() {
+		length = time.Second
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	type place struct {
 		partition uint32

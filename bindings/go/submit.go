@@ -112,17 +112,30 @@ func (c *completions) begin(ctx context.Context) (*Ticket, uint32, error) {
 	if ctx.Err() != nil {
 		return nil, 0, notAppended(ctx)
 	}
-	ticket := &Ticket{}
+	ticket := &Ticket{completions: c}
 	for {
-		token, full := c.take(ticket)
+		token, full, due := c.take(ticket)
+		if due {
+			for c.takeSome() {
+			}
+		}
 		if full == nil {
 			return ticket, token, nil
 		}
-		select {
-		case <-full:
-		case <-ctx.Done():
-			return nil, 0, notAppended(ctx)
+		if err := c.awaitSlot(ctx, full); err != nil {
+			return nil, 0, err
 		}
+	}
+}
+
+func (c *completions) awaitSlot(ctx context.Context, free <-chan struct{}) error {
+	c.await()
+	defer c.awaited()
+	select {
+	case <-free:
+		return nil
+	case <-ctx.Done():
+		return notAppended(ctx)
 	}
 }
 

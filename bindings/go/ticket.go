@@ -8,8 +8,9 @@ import (
 
 // Ticket stands for one append under way. It need not be asked.
 type Ticket struct {
-	position Position
-	err      error
+	completions *completions
+	position    Position
+	err         error
 	// nil while nobody waits, a channel once somebody does, and over when position and err are told.
 	signal atomic.Pointer[signal]
 }
@@ -24,16 +25,16 @@ var over = func() *signal {
 
 // Done is closed when the append is acknowledged or has failed.
 func (t *Ticket) Done() <-chan struct{} {
-	var made *signal
-	for {
-		if s := t.signal.Load(); s != nil {
-			return s.done
-		}
-		if made == nil {
-			made = &signal{make(chan struct{})}
-		}
-		t.signal.CompareAndSwap(nil, made)
+	if s := t.signal.Load(); s != nil {
+		return s.done
 	}
+	made := &signal{make(chan struct{})}
+	if !t.signal.CompareAndSwap(nil, made) {
+		// Somebody else waits, or it is over.
+		return t.signal.Load().done
+	}
+	t.completions.await()
+	return made.done
 }
 
 // Wait waits until the append is acknowledged, and tells where the batch stands. Where the context ends first, the append
@@ -53,5 +54,6 @@ func (t *Ticket) settle(position Position, err error) {
 	t.position, t.err = position, err
 	if s := t.signal.Swap(over); s != nil {
 		close(s.done)
+		t.completions.awaited()
 	}
 }

@@ -88,6 +88,8 @@ func TestAppendDividesRecordsByTheirKeys(t *testing.T) {
 	if positions, err := topic.Append(soon(t)); positions != nil || err != nil {
 		t.Error(positions, err)
 	}
+	_, err := topic.AppendBatch(soon(t), nil)
+	refused(t, err, thalweg.ErrInvalidArgument)
 }
 
 func TestMoreThanABatchTakesIsAppendedInSeveral(t *testing.T) {

@@ -7,5 +7,6 @@ cd "$(dirname "$0")/../../.."
 prefix=$(realpath -m "${CARGO_TARGET_DIR:-target}/go/prefix")
 PREFIX=$prefix DESTDIR='' LIBDIR='' INCLUDEDIR='' DOCDIR='' ffi/install.sh
 cp "$prefix/include/thalweg.h" "$prefix/lib/libthalweg.a" bindings/go/lib/
-# Go does not look whether a library has changed, but whether a header of the package has.
-(cd bindings/go/lib && sha256sum thalweg.h libthalweg.a) | sed 's|^|// |' >bindings/go/library.h
+# By this the package is another one with another library, so that Go links anew.
+sum=$(cat bindings/go/lib/{thalweg.h,libthalweg.a} | sha256sum | cut -c 1-64)
+printf 'static const char thalweg_go_library[] __attribute__((used)) = "%s";\n' "$sum" >bindings/go/library.h

@@ -8,7 +8,8 @@ package thalweg
 
 // The partition of each key, out of keys that lie one behind the other.
 static thalweg_status thalweg_go_partitions(
-    thalweg_topic *topic, const uint8_t *keys, const uint32_t *sizes, size_t count, uint32_t *partitions, thalweg_error *error
+    thalweg_topic *topic, const uint8_t *keys, const uint32_t *sizes, size_t count, uint32_t *partitions,
+    thalweg_error *error
 ) {
     for (size_t i = 0; i < count; keys += sizes[i++]) {
         thalweg_status status = thalweg_topic_partition_of(topic, keys, sizes[i], &partitions[i], error);
@@ -32,13 +33,13 @@ const (
 	batchRecordsMax = C.THALWEG_BATCH_RECORDS_MAX
 )
 
-// Append appends records, and returns when they are as durable as their topic asks for, which by default is for good. Records
-// with keys go to the partitions of their keys, in batches; those without go together to the next partition by turns. It
-// tells where each batch stands.
+// Append appends records, and returns when they are as durable as their topic asks for, which by default is for good.
+// Records with keys go to the partitions of their keys, in batches; those without go together to the next partition
+// by turns. It tells where each batch stands.
 //
-// Where some batches fail, positions are those of the others, and the error has a [PartError] for each. Where the context
-// ends, an error that is [ErrWouldBlock] says that nothing was appended, and one that is [ErrTimedOut] that records were, and
-// are not acknowledged yet: they may become durable, and a second try may append them twice.
+// Where some batches fail, positions are those of the others, and the error has a [PartError] for each. Where the
+// context ends, an error that is [ErrWouldBlock] says that nothing was appended, and one that is [ErrTimedOut] that
+// records were, and are not acknowledged yet: they may become durable, and a second try may append them twice.
 func (t *Topic) Append(ctx context.Context, records ...Record) ([]Position, error) {
 	if len(records) == 1 {
 		ticket, err := t.Submit(ctx, records[0])
@@ -58,12 +59,7 @@ func (t *Topic) Append(ctx context.Context, records ...Record) ([]Position, erro
 	tickets := make([]*Ticket, len(parts))
 	failed := make([]error, len(parts))
 	for i, part := range parts {
-		if tickets[i], failed[i] = t.SubmitBatch(ctx, part.records(records), ToPartition(part.partition)); failed[i] != nil && ctx.Err() != nil {
-			for j := i + 1; j < len(parts); j++ {
-				failed[j] = notAppended(ctx)
-			}
-			break
-		}
+		tickets[i], failed[i] = t.SubmitBatch(ctx, part.records(records), ToPartition(part.partition))
 	}
 	var positions []Position
 	for i, part := range parts {
@@ -80,8 +76,8 @@ func (t *Topic) Append(ctx context.Context, records ...Record) ([]Position, erro
 	return positions, errors.Join(failed...)
 }
 
-// AppendBatch appends records as one batch, which is there whole or not at all, and returns when it is acknowledged. They all
-// go to one partition: that of the first record's key, unless an option names one.
+// AppendBatch appends records as one batch, which is there whole or not at all, and returns when it is acknowledged.
+// They all go to one partition: that of the first record's key, unless an option names one.
 func (t *Topic) AppendBatch(ctx context.Context, records []Record, opts ...AppendOption) (Position, error) {
 	ticket, err := t.SubmitBatch(ctx, records, opts...)
 	if err != nil {

@@ -18,7 +18,8 @@ const (
 	withDurability
 )
 
-// ToPartition names the partition. Without it the key of the (first) record chooses it, or without a key the next by turns.
+// ToPartition names the partition. Without it the key of the (first) record chooses it, or without a key the next by
+// turns.
 func ToPartition(partition uint32) AppendOption { return AppendOption{toPartition, uint64(partition)} }
 
 // ExpectOffset: the batch is appended only if it gets this offset; else [ErrOffsetMismatch].

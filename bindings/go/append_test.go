@@ -24,7 +24,8 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 		{Key: []byte("tombstone")},
 		{Key: []byte("k"), Value: bytes.Repeat([]byte{0, 1, 255}, 1_000_000), Time: when},
 		{Value: []byte("h"), Headers: []thalweg.Header{
-			{Name: "a", Value: []byte("1")}, {Name: "", Value: nil}, {Name: "a", Value: []byte{}}, {Name: "ü", Value: []byte{0}},
+			{Name: "a", Value: []byte("1")}, {Name: "", Value: nil}, {Name: "a", Value: []byte{}}, {Name: "ü",
+				Value: []byte{0}},
 		}},
 	}
 	for _, record := range records {
@@ -42,7 +43,8 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 		if got.Offset != uint64(i) {
 			t.Errorf("record %d has offset %d", i, got.Offset)
 		}
-		if !want.Time.IsZero() && !got.Time.Equal(want.Time) || time.Since(got.Time) > time.Minute && want.Time.IsZero() {
+		if !want.Time.IsZero() && !got.Time.Equal(want.Time) || time.Since(got.Time) > time.Minute &&
+			want.Time.IsZero() {
 			t.Errorf("record %d has the time %v", i, got.Time)
 		}
 		got.Time, want.Time, got.Offset = time.Time{}, time.Time{}, 0
@@ -132,7 +134,8 @@ func TestAppendOptions(t *testing.T) {
 	topic := createTopic(t, engine, "t", thalweg.Partitions(3))
 	one := []thalweg.Record{{Value: []byte("v")}}
 	at := must[thalweg.Position](t)(topic.AppendBatch(
-		soon(t), one, thalweg.ToPartition(2), thalweg.ExpectOffset(0), thalweg.WithTerm(7), thalweg.WithDurability(thalweg.LoseOnKill),
+		soon(t), one, thalweg.ToPartition(2), thalweg.ExpectOffset(0), thalweg.WithTerm(7),
+		thalweg.WithDurability(thalweg.LoseOnKill),
 	))
 	if at != (thalweg.Position{Partition: 2, Count: 1}) {
 		t.Error(at)

@@ -50,7 +50,8 @@ func (b *Batch) Partition() uint32 { return b.partition }
 // NextOffset is where to read on: behind the last record. Offsets may skip, so that it is not the number of records.
 func (b *Batch) NextOffset() uint64 { return b.nextOffset }
 
-// All is the records, whose keys, values and headers are valid until [Batch.Release]. It panics if the batch was released.
+// All is the records, whose keys, values and headers are valid until [Batch.Release]. It panics if the batch was
+// released.
 func (b *Batch) All() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		b.check()
@@ -69,9 +70,10 @@ func (b *Batch) All() iter.Seq[Record] {
 			if entry.header_count != 0 {
 				headers = b.headers(uint(entry.headers_position), int(entry.header_count))
 			}
-			// The record is made where it is handed over: if a function returned it, it would be copied once more, which takes
-			// longer than all the rest.
-			if !yield(Record{key, value, headers, time.UnixMilli(int64(entry.timestamp)), uint64(entry.offset), partition}) {
+			// The record is made where it is handed over: if a function returned it, it would be copied once more,
+			// which takes longer than all the rest.
+			when := time.UnixMilli(int64(entry.timestamp))
+			if !yield(Record{key, value, headers, when, uint64(entry.offset), partition}) {
 				return
 			}
 		}
@@ -115,8 +117,8 @@ func (b *Batch) Term(index int) (uint64, error) {
 	return uint64(term), err
 }
 
-// Release gives the memory back to the engine. Nothing of the batch may be looked at from then on. It may be called again,
-// and after everything else is closed.
+// Release gives the memory back to the engine. Nothing of the batch may be looked at from then on. It may be called
+// again, and after everything else is closed.
 func (b *Batch) Release() {
 	if !b.released.Swap(true) {
 		C.thalweg_batch_release(b.handle, nil)

@@ -24,12 +24,12 @@ const (
 	submitsMax = 64
 )
 
-// completions gives what arrives in the completion queue of an engine to the tickets that wait for it. A token is the index of
-// a slot, which is in use from before the submit until its completion is taken: so the queue of the library, which has as much
-// room, is never full.
+// completions gives what arrives in the completion queue of an engine to the tickets that wait for it. A token is the
+// index of a slot, which is in use from before the submit until its completion is taken: so the queue of the library,
+// which has as much room, is never full.
 //
-// A goroutine takes completions as they come, but only while somebody waits: the library wakes whoever watches an empty queue,
-// which costs more than all the rest of a submit. Otherwise those who submit take them, many at once.
+// A goroutine takes completions as they come, but only while somebody waits: the library wakes whoever watches an
+// empty queue, which costs more than all the rest of a submit. Otherwise those who submit take them, many at once.
 type completions struct {
 	queue   *C.thalweg_completion_queue
 	eventfd *eventfd
@@ -95,8 +95,8 @@ func (c *completions) rouse() {
 // idle: nobody waits for a completion.
 func (c *completions) idle() bool { return c.waiting.Load() <= 0 && !c.closing.Load() }
 
-// take gives a ticket a slot. Where there is none, it answers what is closed when there may be one. due: it is time to take
-// completions.
+// take gives a ticket a slot. Where there is none, it answers what is closed when there may be one. due: it is time
+// to take completions.
 func (c *completions) take(ticket *Ticket) (token uint32, full chan struct{}, due bool) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()

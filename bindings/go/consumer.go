@@ -44,8 +44,8 @@ func StartAt(start Start) ConsumerOption {
 	return func(o *consumerOptions) { o.options.start, o.options.start_time = start.at, C.int64_t(start.value) }
 }
 
-// OutOfRangeAt is where the consumer goes on whose position is out of range: [Earliest], [Latest] or [AtTime]. Without it
-// polls answer [ErrOutOfRange] until it seeks.
+// OutOfRangeAt is where the consumer goes on whose position is out of range: [Earliest], [Latest] or [AtTime].
+// Without it polls answer [ErrOutOfRange] until it seeks.
 func OutOfRangeAt(start Start) ConsumerOption {
 	return func(o *consumerOptions) {
 		switch start.at {
@@ -65,15 +65,16 @@ func OutOfRangeAt(start Start) ConsumerOption {
 // MaxBytes is how much one batch has at most, but for one batch as it was appended; 1 MiB by default.
 func MaxBytes(bytes int) ConsumerOption { return func(o *consumerOptions) { o.maxBytes = bytes } }
 
-// Consumer opens a consumer, which reads nothing until it is subscribed. Positions are committed under its name, and found
-// again; one without a name cannot commit. A name is open once at a time.
+// Consumer opens a consumer, which reads nothing until it is subscribed. Positions are committed under its name, and
+// found again; one without a name cannot commit. A name is open once at a time.
 func (e *Engine) Consumer(ctx context.Context, name string, opts ...ConsumerOption) (*Consumer, error) {
 	options := consumerOptions{maxBytes: 1 << 20}
 	C.thalweg_consumer_options_init(&options.options, C.sizeof_thalweg_consumer_options)
 	for _, opt := range opts {
 		opt(&options)
 	}
-	return detach(ctx, func() (*Consumer, error) { return openConsumer(e, name, &options) }, func(c *Consumer) { _ = c.Close() })
+	return detach(ctx, func() (*Consumer, error) { return openConsumer(e, name, &options) },
+		func(c *Consumer) { _ = c.Close() })
 }
 
 func openConsumer(e *Engine, name string, options *consumerOptions) (*Consumer, error) {
@@ -106,7 +107,8 @@ func openConsumer(e *Engine, name string, options *consumerOptions) (*Consumer, 
 		C.thalweg_consumer_close(c.handle, nil)
 		return nil, err
 	}
-	c.cleanup = runtime.AddCleanup(c, func(handle *C.thalweg_consumer) { C.thalweg_consumer_close(handle, nil) }, c.handle)
+	c.cleanup = runtime.AddCleanup(c, func(handle *C.thalweg_consumer) { C.thalweg_consumer_close(handle, nil) },
+		c.handle)
 	return c, nil
 }
 
@@ -129,15 +131,17 @@ func (c *Consumer) call(function func(*C.thalweg_consumer, *C.thalweg_error) C.t
 }
 
 // detach is call with a context.
-func (c *Consumer) detach(ctx context.Context, function func(*C.thalweg_consumer, *C.thalweg_error) C.thalweg_status) error {
+func (c *Consumer) detach(
+	ctx context.Context, function func(*C.thalweg_consumer, *C.thalweg_error) C.thalweg_status,
+) error {
 	return detachCall(ctx, func() error { return c.call(function) })
 }
 
 // Poll waits for records, and gives one batch, out of the partition whose turn it is. Release it.
 //
-// [ErrNoMemory] says that batches which are held use up the readers' part of the memory. Other errors concern one partition,
-// which they name, and the next poll goes on with the others: a [CorruptError] where acknowledged records are damaged, which a
-// seek to the end of its range passes over; [ErrOutOfRange], [ErrDeleted], [ErrPartitionFailed].
+// [ErrNoMemory] says that batches which are held use up the readers' part of the memory. Other errors concern one
+// partition, which they name, and the next poll goes on with the others: a [CorruptError] where acknowledged records
+// are damaged, which a seek to the end of its range passes over; [ErrOutOfRange], [ErrDeleted], [ErrPartitionFailed].
 func (c *Consumer) Poll(ctx context.Context) (*Batch, error) {
 	select {
 	case c.turn <- struct{}{}:
@@ -190,8 +194,8 @@ func (c *Consumer) try() (batch *Batch, there bool, err error) {
 	}
 }
 
-// Batches polls until the context ends, which is the last error. Each batch is released when the loop asks for the next one,
-// and where it ends.
+// Batches polls until the context ends, which is the last error. Each batch is released when the loop asks for the
+// next one, and where it ends.
 func (c *Consumer) Batches(ctx context.Context) iter.Seq2[*Batch, error] {
 	return func(yield func(*Batch, error) bool) {
 		for {
@@ -210,8 +214,8 @@ func give(yield func(*Batch, error) bool, batch *Batch, err error) bool {
 	return yield(batch, err)
 }
 
-// Subscribe reads all partitions of topics, those that are added later too: from the positions committed under the consumer's
-// name, or where there is none from where its options say.
+// Subscribe reads all partitions of topics, those that are added later too: from the positions committed under the
+// consumer's name, or where there is none from where its options say.
 func (c *Consumer) Subscribe(ctx context.Context, topics ...*Topic) error {
 	for _, topic := range topics {
 		err := c.detach(ctx, func(handle *C.thalweg_consumer, failure *C.thalweg_error) C.thalweg_status {
@@ -265,8 +269,8 @@ func (c *Consumer) Lag() (uint64, error) {
 	return uint64(lag), err
 }
 
-// Commit makes durable, under the consumer's name, that everything which polls have returned is handled: all partitions or
-// none, whatever crashes.
+// Commit makes durable, under the consumer's name, that everything which polls have returned is handled: all
+// partitions or none, whatever crashes.
 func (c *Consumer) Commit(ctx context.Context) error {
 	return c.detach(ctx, func(handle *C.thalweg_consumer, failure *C.thalweg_error) C.thalweg_status {
 		return C.thalweg_consumer_commit(handle, failure)

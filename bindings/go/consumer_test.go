@@ -49,24 +49,29 @@ func TestPositions(t *testing.T) {
 	consumer := subscribed(t, engine, "c", topic)
 	read(t, consumer, 3)
 	want := []thalweg.ConsumerPosition{
-		{Topic: "t", Partition: 0, Committed: thalweg.NoOffset}, {Topic: "t", Partition: 1, Offset: 3, Committed: thalweg.NoOffset},
+		{Topic: "t", Partition: 0, Committed: thalweg.NoOffset}, {Topic: "t", Partition: 1, Offset: 3,
+			Committed: thalweg.NoOffset},
 	}
 	if got := must[[]thalweg.ConsumerPosition](t)(consumer.Positions()); !reflect.DeepEqual(got, want) {
 		t.Error(got)
 	}
-	check(t, consumer.CommitPositions(t.Context(), thalweg.CommitPosition{Topic: topic, Partition: 1, Offset: 2, Metadata: []byte("m\x00")}))
+	check(t, consumer.CommitPositions(t.Context(), thalweg.CommitPosition{Topic: topic, Partition: 1, Offset: 2,
+		Metadata: []byte("m\x00")}))
 	err := consumer.CommitPositions(t.Context(), thalweg.CommitPosition{Topic: topic, Partition: 1, Offset: 4})
 	refused(t, err, thalweg.ErrOutOfRange)
-	named := []thalweg.NamedPosition{{Consumer: "c", Topic: "t", Partition: 1, Offset: 2, HighWatermark: 3, Lag: 1, MetadataSize: 2}}
+	named := []thalweg.NamedPosition{{Consumer: "c", Topic: "t", Partition: 1, Offset: 2, HighWatermark: 3, Lag: 1,
+		MetadataSize: 2}}
 	for _, name := range []string{"c", ""} {
-		if got := must[[]thalweg.NamedPosition](t)(engine.Positions(t.Context(), name)); !reflect.DeepEqual(got, named) {
+		if got := must[[]thalweg.NamedPosition](t)(engine.Positions(t.Context(), name)); !reflect.DeepEqual(got,
+			named) {
 			t.Error(got)
 		}
 	}
 	if got := must[[]byte](t)(engine.PositionMetadata(t.Context(), "c", "t", 1)); string(got) != "m\x00" {
 		t.Error(got)
 	}
-	refused(t, engine.ResetPosition(t.Context(), "c", topic, thalweg.AllPartitions, thalweg.Earliest), thalweg.ErrAlreadyOpen)
+	refused(t, engine.ResetPosition(t.Context(), "c", topic, thalweg.AllPartitions, thalweg.Earliest),
+		thalweg.ErrAlreadyOpen)
 	check(t, consumer.Seek(t.Context(), topic, 1, thalweg.AtOffset(1)))
 	if lag := must[uint64](t)(consumer.Lag()); lag != 2 {
 		t.Error(lag)

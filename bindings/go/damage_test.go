@@ -45,7 +45,8 @@ func TestDamageNamesItsOffsets(t *testing.T) {
 	_, err := consumer.Poll(soon(t))
 	refused(t, err, thalweg.ErrCorrupt)
 	var corrupt *thalweg.CorruptError
-	if !errors.As(err, &corrupt) || corrupt.Topic != "t" || corrupt.Partition != 0 || corrupt.Start != 1 || corrupt.End != 2 {
+	if !errors.As(err, &corrupt) || corrupt.Topic != "t" || corrupt.Partition != 0 || corrupt.Start != 1 ||
+		corrupt.End != 2 {
 		t.Fatalf("%+v", err)
 	}
 	check(t, consumer.Seek(t.Context(), topic, 0, thalweg.AtOffset(corrupt.End)))
@@ -53,7 +54,8 @@ func TestDamageNamesItsOffsets(t *testing.T) {
 		t.Error(records)
 	}
 	report, ranges, err := engine.Verify(t.Context())
-	if check(t, err); report.Damaged != 1 || len(ranges) != 1 || ranges[0] != (thalweg.DamagedRange{Topic: "t", Start: 1, End: 2}) {
+	if check(t, err); report.Damaged != 1 || len(ranges) != 1 || ranges[0] != (thalweg.DamagedRange{Topic: "t",
+		Start: 1, End: 2}) {
 		t.Errorf("%+v, %v", report, ranges)
 	}
 	must[[]thalweg.DamagedRange](t)(topic.Damaged(0))

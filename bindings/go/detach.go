@@ -2,8 +2,8 @@ package thalweg
 
 import "context"
 
-// detach runs a call that waits for the device, which no context ends: where one ends first, it goes on behind the caller,
-// and what it made is undone.
+// detach runs a call that waits for the device, which no context ends: where one ends first, it goes on behind the
+// caller, and what it made is undone.
 func detach[T any](ctx context.Context, function func() (T, error), undo func(T)) (T, error) {
 	if err := ctx.Err(); err != nil {
 		var none T

@@ -17,8 +17,8 @@ type Engine struct {
 	cleanup     runtime.Cleanup
 }
 
-// Open opens the store in a directory, or makes one there. It recovers what a process that was killed, or a machine that lost
-// power, has left.
+// Open opens the store in a directory, or makes one there. It recovers what a process that was killed, or a machine
+// that lost power, has left.
 func Open(dir string, opts ...Option) (*Engine, error) {
 	var options C.thalweg_engine_options
 	C.thalweg_engine_options_init(&options, C.sizeof_thalweg_engine_options)
@@ -49,8 +49,9 @@ func Open(dir string, opts ...Option) (*Engine, error) {
 	return e, nil
 }
 
-// Close makes everything that was appended durable, ends the engine's threads and marks the store as cleanly closed. Calls
-// that wait answer [ErrClosed]; what else is open of the store is still to be closed, in any order. Batches stay readable.
+// Close makes everything that was appended durable, ends the engine's threads and marks the store as cleanly closed.
+// Calls that wait answer [ErrClosed]; what else is open of the store is still to be closed, in any order. Batches
+// stay readable.
 func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return closed("the engine")
@@ -72,7 +73,8 @@ func (e *Engine) call(function func(*C.thalweg_engine, *C.thalweg_error) C.thalw
 }
 
 // callText is call with a name.
-func (e *Engine) callText(name string, function func(*C.thalweg_engine, *C.char, *C.thalweg_error) C.thalweg_status) error {
+func (e *Engine) callText(name string, function func(*C.thalweg_engine, *C.char,
+	*C.thalweg_error) C.thalweg_status) error {
 	return withText(name, func(name *C.char) error {
 		return e.call(func(handle *C.thalweg_engine, failure *C.thalweg_error) C.thalweg_status {
 			return function(handle, name, failure)
@@ -89,7 +91,9 @@ func (e *Engine) CreateTopic(ctx context.Context, name string, opts ...TopicOpti
 	}
 	return detach(ctx, func() (*Topic, error) {
 		var handle *C.thalweg_topic
-		err := e.callText(name, func(engine *C.thalweg_engine, name *C.char, failure *C.thalweg_error) C.thalweg_status {
+		err := e.callText(name, func(
+			engine *C.thalweg_engine, name *C.char, failure *C.thalweg_error,
+		) C.thalweg_status {
 			return C.thalweg_topic_create(engine, name, &options, &handle, failure)
 		})
 		return newTopic(e, name, handle, err)
@@ -108,7 +112,9 @@ func (e *Engine) Topic(name string) (*Topic, error) {
 // DeleteTopic deletes a topic, and its records. Durable when it returns.
 func (e *Engine) DeleteTopic(ctx context.Context, name string) error {
 	return detachCall(ctx, func() error {
-		return e.callText(name, func(engine *C.thalweg_engine, name *C.char, failure *C.thalweg_error) C.thalweg_status {
+		return e.callText(name, func(
+			engine *C.thalweg_engine, name *C.char, failure *C.thalweg_error,
+		) C.thalweg_status {
 			return C.thalweg_topic_delete(engine, name, failure)
 		})
 	})
@@ -116,7 +122,9 @@ func (e *Engine) DeleteTopic(ctx context.Context, name string) error {
 
 // Topics are all topics, by name.
 func (e *Engine) Topics() ([]TopicInfo, error) {
-	infos, err := list(func(into *C.thalweg_topic_info, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+	infos, err := list(func(
+		into *C.thalweg_topic_info, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+	) C.thalweg_status {
 		defer runtime.KeepAlive(e)
 		return C.thalweg_topic_list(e.handle, into, capacity, count, failure)
 	})

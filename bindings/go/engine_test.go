@@ -44,7 +44,8 @@ func TestEnginesAndTopics(t *testing.T) {
 	if info.Name != "b" || info.Partitions != 3 || info.Durability != thalweg.LoseOnPowerCut || topic.Name() != "b" {
 		t.Error(info)
 	}
-	if topics := must[[]thalweg.TopicInfo](t)(engine.Topics()); len(topics) != 2 || topics[0].Name != "a" || topics[1] != info {
+	if topics := must[[]thalweg.TopicInfo](t)(engine.Topics()); len(topics) != 2 || topics[0].Name != "a" ||
+		topics[1] != info {
 		t.Error(topics)
 	}
 	check(t, topic.AddPartitions(t.Context(), 40))
@@ -55,7 +56,8 @@ func TestEnginesAndTopics(t *testing.T) {
 	check(t, engine.DeleteTopic(t.Context(), "b"))
 	_, err = topic.Append(soon(t), thalweg.Record{})
 	refused(t, err, thalweg.ErrDeleted)
-	if info := must[thalweg.Info](t)(engine.Info(t.Context())); info.Shards != 1 || info.ReadOnly || info.StoreID == 0 || !info.RecoveredClean {
+	if info := must[thalweg.Info](t)(engine.Info(t.Context())); info.Shards != 1 || info.ReadOnly ||
+		info.StoreID == 0 || !info.RecoveredClean {
 		t.Error(info)
 	}
 	if text := must[string](t)(engine.InfoText(t.Context())); !strings.Contains(text, "runtime: ") {
@@ -78,7 +80,8 @@ func TestErrorsAreWhatTheSystemSays(t *testing.T) {
 	check(t, os.WriteFile(file, nil, 0o600))
 	_, err := thalweg.Open(filepath.Join(file, "store"))
 	var told *thalweg.Error
-	if !errors.As(err, &told) || !errors.Is(err, syscall.ENOTDIR) || !errors.Is(err, told.Status) || told.Status.String() != "IO" {
+	if !errors.As(err, &told) || !errors.Is(err, syscall.ENOTDIR) || !errors.Is(err, told.Status) ||
+		told.Status.String() != "IO" {
 		t.Errorf("%v, %+v", err, told)
 	}
 }
@@ -97,7 +100,8 @@ func TestTruncation(t *testing.T) {
 		t.Error(info)
 	}
 	frames := must[[]thalweg.Frame](t)(topic.Frames(t.Context(), 0, 2, 4))
-	if len(frames) == 0 || frames[0].Kind != thalweg.FrameData || frames[0].BaseOffset != 2 || frames[0].HasTerm || frames[0].Why != "" {
+	if len(frames) == 0 || frames[0].Kind != thalweg.FrameData || frames[0].BaseOffset != 2 || frames[0].HasTerm ||
+		frames[0].Why != "" {
 		t.Errorf("%+v", frames)
 	}
 	_, err := topic.Read(t.Context(), 0, 0, 1)
@@ -114,7 +118,8 @@ func TestKeyValues(t *testing.T) {
 	check(t, values.Put(t.Context(), []byte("a"), []byte("1")))
 	check(t, values.Put(t.Context(), []byte("ab"), nil))
 	long := []byte(strings.Repeat("long", 10_000))
-	check(t, values.Write(t.Context(), thalweg.KeyValue{[]byte("b"), long}, thalweg.KeyValue{[]byte("c"), []byte("3")}, thalweg.KeyValue{Key: []byte("c")}))
+	check(t, values.Write(t.Context(), thalweg.KeyValue{[]byte("b"), long}, thalweg.KeyValue{[]byte("c"),
+		[]byte("3")}, thalweg.KeyValue{Key: []byte("c")}))
 	if got := must[[]byte](t)(values.Get(t.Context(), []byte("b"))); string(got) != string(long) {
 		t.Error(len(got))
 	}
@@ -167,10 +172,12 @@ func TestMetrics(t *testing.T) {
 	topic := createTopic(t, engine, "t")
 	must[[]thalweg.Position](t)(topic.Append(t.Context(), thalweg.Record{Value: []byte("12345")}))
 	metrics := must[thalweg.Metrics](t)(engine.Metrics(t.Context()))
-	if metrics.AppendedRecords != 1 || metrics.AppendedBytes != 5 || metrics.MemoryBudget != 256<<20 || metrics.Open <= 0 {
+	if metrics.AppendedRecords != 1 || metrics.AppendedBytes != 5 || metrics.MemoryBudget != 256<<20 ||
+		metrics.Open <= 0 {
 		t.Errorf("%+v", metrics)
 	}
-	if json := must[string](t)(engine.MetricsJSON(t.Context())); !strings.HasPrefix(json, "{") || !strings.HasSuffix(json, "}") {
+	if json := must[string](t)(engine.MetricsJSON(t.Context())); !strings.HasPrefix(json, "{") ||
+		!strings.HasSuffix(json, "}") {
 		t.Error(json)
 	}
 	server := httptest.NewServer(prometheus.Handler(engine))
@@ -179,7 +186,8 @@ func TestMetrics(t *testing.T) {
 		response := must[*http.Response](t)(http.Get(server.URL))
 		text := string(must[[]byte](t)(io.ReadAll(response.Body)))
 		response.Body.Close()
-		if !strings.Contains(text, "thalweg_") || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
+		if !strings.Contains(text, "thalweg_") || !strings.HasPrefix(response.Header.Get("Content-Type"),
+			"text/plain; version=0.0.4") {
 			t.Error(text)
 		}
 	}

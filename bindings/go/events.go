@@ -45,8 +45,8 @@ type Event struct {
 	Message string
 }
 
-// Events is the events of an engine since its open began, of which 1,024 are kept until somebody takes them. All handles take
-// from one queue. It outlives the engine, to tell of its close.
+// Events is the events of an engine since its open began, of which 1,024 are kept until somebody takes them. All
+// handles take from one queue. It outlives the engine, to tell of its close.
 type Events struct {
 	handle  *C.thalweg_events
 	eventfd *eventfd

@@ -47,13 +47,16 @@ type Frame struct {
 	Why string
 }
 
-// Frames are the frames of a partition as they stand in its segments: from the one that holds the offset from, up to the first
-// that begins at the offset until or beyond. Damage is told in its place.
+// Frames are the frames of a partition as they stand in its segments: from the one that holds the offset from, up to
+// the first that begins at the offset until or beyond. Damage is told in its place.
 func (t *Topic) Frames(ctx context.Context, partition uint32, from, until uint64) ([]Frame, error) {
 	return detach(ctx, func() ([]Frame, error) {
-		found, err := list(func(into *C.thalweg_frame, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+		found, err := list(func(
+			into *C.thalweg_frame, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+		) C.thalweg_status {
 			defer runtime.KeepAlive(t)
-			return C.thalweg_topic_list_frames(t.handle, C.uint32_t(partition), C.uint64_t(from), C.uint64_t(until), into, capacity, count, failure)
+			return C.thalweg_topic_list_frames(t.handle, C.uint32_t(partition), C.uint64_t(from), C.uint64_t(until),
+				into, capacity, count, failure)
 		})
 		return convert(found, frame), err
 	}, nil)

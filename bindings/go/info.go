@@ -82,7 +82,9 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 // InfoText is why the engine works as it does: lines to show.
 func (e *Engine) InfoText(ctx context.Context) (string, error) {
 	return detach(ctx, func() (string, error) {
-		return listText(func(into *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+		return listText(func(
+			into *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error,
+		) C.thalweg_status {
 			defer runtime.KeepAlive(e)
 			return C.thalweg_engine_info_text(e.handle, into, capacity, size, failure)
 		})

@@ -32,7 +32,8 @@ func (e *Engine) KeyValues(topic *Topic) (*KeyValues, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.cleanup = runtime.AddCleanup(k, func(handle *C.thalweg_key_values) { C.thalweg_key_values_close(handle, nil) }, k.handle)
+	k.cleanup = runtime.AddCleanup(k, func(handle *C.thalweg_key_values) { C.thalweg_key_values_close(handle, nil) },
+		k.handle)
 	return k, nil
 }
 
@@ -42,7 +43,10 @@ func (k *KeyValues) Close() error {
 		return closed("the handle of key-values")
 	}
 	k.cleanup.Stop()
-	return call(func(failure *C.thalweg_error) C.thalweg_status { return C.thalweg_key_values_close(k.handle, failure) })
+	return call(func(failure *C.thalweg_error) C.thalweg_status {
+		return C.thalweg_key_values_close(k.handle,
+			failure)
+	})
 }
 
 // Get is the value of a key. [ErrNotFound]: it has none.
@@ -51,7 +55,8 @@ func (k *KeyValues) Get(ctx context.Context, key []byte) ([]byte, error) {
 		return list(func(into *byte, capacity C.size_t, size *C.size_t, failure *C.thalweg_error) C.thalweg_status {
 			defer runtime.KeepAlive(k)
 			return C.thalweg_key_values_get(
-				k.handle, unsafe.Pointer(unsafe.SliceData(key)), C.size_t(len(key)), unsafe.Pointer(into), capacity, size, failure,
+				k.handle, unsafe.Pointer(unsafe.SliceData(key)), C.size_t(len(key)), unsafe.Pointer(into), capacity,
+				size, failure,
 			)
 		})
 	}, nil)

@@ -15,8 +15,8 @@ import (
 // Memory beyond this is not kept for the next append.
 const lentMax = 4 << 20
 
-// lent is records as the library takes them, in memory of C. To copy them there costs less than to pin each of them, and
-// records that were read may be appended, too, which lie in memory that cannot be pinned.
+// lent is records as the library takes them, in memory of C. To copy them there costs less than to pin each of them,
+// and records that were read may be appended, too, which lie in memory that cannot be pinned.
 type lent struct {
 	records, headers, bytes *memory
 }
@@ -74,7 +74,8 @@ func lend(records []Record) *lent {
 	l.headers = l.headers.reserve(headers * unsafe.Sizeof(lentHeader{}))
 	l.bytes = l.bytes.reserve(bytes)
 	writer := lentWriter{
-		unsafe.Slice((*lentHeader)(l.headers.memory), headers), unsafe.Slice((*byte)(l.bytes.memory), bytes), uintptr(l.bytes.memory),
+		unsafe.Slice((*lentHeader)(l.headers.memory), headers), unsafe.Slice((*byte)(l.bytes.memory), bytes),
+		uintptr(l.bytes.memory),
 	}
 	into := unsafe.Slice((*lentRecord)(l.records.memory), len(records))
 	for i := range records {

@@ -2,8 +2,8 @@
 
 package thalweg
 
-// `make go-lib` puts the library and its header into lib. A folder that is not there does no harm: who has them elsewhere
-// names that by CGO_CFLAGS and CGO_LDFLAGS.
+// `make go-lib` puts the library and its header into lib. A folder that is not there does no harm: who has them
+// elsewhere names that by CGO_CFLAGS and CGO_LDFLAGS.
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/lib

@@ -4,7 +4,9 @@ package thalweg
 import "C"
 
 // list fills a slice by a call that tells how many entries there are; again, where it grew meanwhile.
-func list[T any](function func(entries *T, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status) ([]T, error) {
+func list[T any](function func(
+	entries *T, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+) C.thalweg_status) ([]T, error) {
 	entries := make([]T, 16)
 	for {
 		var count C.size_t
@@ -22,9 +24,13 @@ func list[T any](function func(entries *T, capacity C.size_t, count *C.size_t, f
 }
 
 // listText is list for bytes, as text.
-func listText(function func(buffer *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error) C.thalweg_status) (string, error) {
+func listText(function func(
+	buffer *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error,
+) C.thalweg_status) (string, error) {
 	// The zero byte at the end is not counted.
-	bytes, err := list(func(buffer *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+	bytes, err := list(func(
+		buffer *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error,
+	) C.thalweg_status {
 		status := function(buffer, capacity, size, failure)
 		*size++
 		return status

@@ -13,8 +13,8 @@ import (
 type Metrics struct {
 	// Since the engine was opened.
 	Open time.Duration
-	// Batches that were appended, the engine's own (positions, key-values) among them. By topic, in the metrics' text, they
-	// are not.
+	// Batches that were appended, the engine's own (positions, key-values) among them. By topic, in the metrics'
+	// text, they are not.
 	Appends uint64
 	// Records in them.
 	AppendedRecords uint64
@@ -101,10 +101,13 @@ func (e *Engine) Metrics(ctx context.Context) (Metrics, error) {
 	}, nil)
 }
 
-// MetricsJSON is all that the engine counts, by topic, partition, shard and consumer too: docs/METRICS.md has the names.
+// MetricsJSON is all that the engine counts, by topic, partition, shard and consumer too: docs/METRICS.md has the
+// names.
 func (e *Engine) MetricsJSON(ctx context.Context) (string, error) {
 	return detach(ctx, func() (string, error) {
-		return listText(func(into *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+		return listText(func(
+			into *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error,
+		) C.thalweg_status {
 			defer runtime.KeepAlive(e)
 			return C.thalweg_engine_metrics_json(e.handle, into, capacity, size, failure)
 		})
@@ -114,7 +117,9 @@ func (e *Engine) MetricsJSON(ctx context.Context) (string, error) {
 // MetricsPrometheus is the same as Prometheus scrapes it. The package prometheus beside this one serves it.
 func (e *Engine) MetricsPrometheus(ctx context.Context) (string, error) {
 	return detach(ctx, func() (string, error) {
-		return listText(func(into *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+		return listText(func(
+			into *C.char, capacity C.size_t, size *C.size_t, failure *C.thalweg_error,
+		) C.thalweg_status {
 			defer runtime.KeepAlive(e)
 			return C.thalweg_engine_metrics_prometheus(e.handle, into, capacity, size, failure)
 		})

@@ -82,8 +82,8 @@ func OpenFiles(count uint32) Option {
 	return func(options *C.thalweg_engine_options) { options.open_files = C.uint32_t(count) }
 }
 
-// LockTimeout is how long opening waits for another owner to let go of the directory: at most one hour, 2 s by default. Zero
-// and less: not at all.
+// LockTimeout is how long opening waits for another owner to let go of the directory: at most one hour, 2 s by
+// default. Zero and less: not at all.
 func LockTimeout(timeout time.Duration) Option {
 	return func(options *C.thalweg_engine_options) {
 		options.lock_timeout_ms = C.int64_t(timeout.Milliseconds())

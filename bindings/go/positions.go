@@ -30,7 +30,8 @@ func (c *Consumer) CommitPositions(ctx context.Context, positions ...CommitPosit
 		all := unsafe.Slice(lent, len(positions))
 		for i := range positions {
 			position, into := &positions[i], &all[i]
-			into.topic, into.partition, into.offset = position.Topic.handle, C.uint32_t(position.Partition), C.uint64_t(position.Offset)
+			into.topic, into.partition, into.offset = position.Topic.handle, C.uint32_t(position.Partition),
+				C.uint64_t(position.Offset)
 			into.metadata = copied(position.Metadata)
 			defer C.free(into.metadata.data)
 		}
@@ -60,7 +61,9 @@ type ConsumerPosition struct {
 func (c *Consumer) Positions() ([]ConsumerPosition, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	found, err := list(func(into *C.thalweg_consumer_position, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+	found, err := list(func(
+		into *C.thalweg_consumer_position, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+	) C.thalweg_status {
 		return C.thalweg_consumer_positions(c.handle, into, capacity, count, failure)
 	})
 	return convert(found, func(from *C.thalweg_consumer_position) ConsumerPosition {
@@ -86,7 +89,9 @@ type NamedPosition struct {
 func (e *Engine) Positions(ctx context.Context, consumer string) ([]NamedPosition, error) {
 	return detach(ctx, func() (positions []NamedPosition, err error) {
 		err = optionalText(consumer, func(consumer *C.char) error {
-			found, err := list(func(into *C.thalweg_named_position, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+			found, err := list(func(
+				into *C.thalweg_named_position, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+			) C.thalweg_status {
 				defer runtime.KeepAlive(e)
 				return C.thalweg_position_list(e.handle, consumer, into, capacity, count, failure)
 			})
@@ -114,7 +119,9 @@ func (e *Engine) PositionMetadata(ctx context.Context, consumer, topic string, p
 	return detach(ctx, func() (metadata []byte, err error) {
 		err = withText(consumer, func(consumer *C.char) error {
 			return withText(topic, func(topic *C.char) (err error) {
-				metadata, err = list(func(into *byte, capacity C.size_t, size *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+				metadata, err = list(func(
+					into *byte, capacity C.size_t, size *C.size_t, failure *C.thalweg_error,
+				) C.thalweg_status {
 					defer runtime.KeepAlive(e)
 					return C.thalweg_position_metadata(
 						e.handle, consumer, topic, C.uint32_t(partition), unsafe.Pointer(into), capacity, size, failure,
@@ -130,13 +137,17 @@ func (e *Engine) PositionMetadata(ctx context.Context, consumer, topic string, p
 // AllPartitions stands for all partitions of a topic in [Engine.ResetPosition].
 const AllPartitions uint32 = C.THALWEG_PARTITION_ALL
 
-// ResetPosition puts a consumer at a start in one partition of a topic, or in [AllPartitions]. The consumer need not exist
-// before, and may not be open.
-func (e *Engine) ResetPosition(ctx context.Context, consumer string, topic *Topic, partition uint32, start Start) error {
+// ResetPosition puts a consumer at a start in one partition of a topic, or in [AllPartitions]. The consumer need not
+// exist before, and may not be open.
+func (e *Engine) ResetPosition(ctx context.Context, consumer string, topic *Topic, partition uint32,
+	start Start) error {
 	return detachCall(ctx, func() error {
 		defer runtime.KeepAlive(topic)
-		return e.callText(consumer, func(engine *C.thalweg_engine, consumer *C.char, failure *C.thalweg_error) C.thalweg_status {
-			return C.thalweg_position_reset(engine, consumer, topic.handle, C.uint32_t(partition), start.at, start.value, failure)
+		return e.callText(consumer, func(
+			engine *C.thalweg_engine, consumer *C.char, failure *C.thalweg_error,
+		) C.thalweg_status {
+			return C.thalweg_position_reset(engine, consumer, topic.handle, C.uint32_t(partition), start.at,
+				start.value, failure)
 		})
 	})
 }
@@ -149,7 +160,9 @@ func (e *Engine) DeletePositions(ctx context.Context, consumer string, topic *To
 		if topic != nil {
 			handle = topic.handle
 		}
-		return e.callText(consumer, func(engine *C.thalweg_engine, consumer *C.char, failure *C.thalweg_error) C.thalweg_status {
+		return e.callText(consumer, func(
+			engine *C.thalweg_engine, consumer *C.char, failure *C.thalweg_error,
+		) C.thalweg_status {
 			return C.thalweg_position_delete(engine, consumer, handle, failure)
 		})
 	})

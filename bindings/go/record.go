@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Record is what is appended and read. A nil key or value is none, which is not the same as an empty one; a record with a
-// key and no value is a tombstone.
+// Record is what is appended and read. A nil key or value is none, which is not the same as an empty one; a record
+// with a key and no value is a tombstone.
 type Record struct {
 	// Chooses the partition, up to 1 MiB.
 	Key []byte

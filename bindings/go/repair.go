@@ -15,8 +15,8 @@ type Repaired struct {
 	Lost uint64
 }
 
-// RepairPositions goes on with those positions of consumers that can be read, where damage keeps them from being read at all.
-// Durable when it returns.
+// RepairPositions goes on with those positions of consumers that can be read, where damage keeps them from being read
+// at all. Durable when it returns.
 func (e *Engine) RepairPositions(ctx context.Context) (Repaired, error) {
 	return detach(ctx, func() (Repaired, error) {
 		from := C.thalweg_repaired{size: C.sizeof_thalweg_repaired}

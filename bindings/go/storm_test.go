@@ -12,8 +12,9 @@ import (
 	thalweg "example.invalid/thalweg/bindings/go"
 )
 
-// A thousand goroutines append and consume, and their contexts end at any moment. What was acknowledged is there, once, where
-// it was told to be; what was refused for want of room is not; and every consumer has seen each partition without a gap.
+// A thousand goroutines append and consume, and their contexts end at any moment. What was acknowledged is there,
+// once, where it was told to be; what was refused for want of room is not; and every consumer has seen each partition
+// without a gap.
 func TestAStormOfGoroutines(t *testing.T) {
 	const appenders, consumers, partitions = 800, 200, 4
 	engine := openStore(t, t.TempDir(), thalweg.DefaultDurability(thalweg.LoseOnKill))
@@ -80,7 +81,8 @@ func TestAStormOfGoroutines(t *testing.T) {
 				}
 				for record := range batch.All() {
 					if record.Offset != next[record.Partition] || len(record.Value) != 8 {
-						t.Errorf("offset %d of partition %d comes after %d", record.Offset, record.Partition, next[record.Partition])
+						t.Errorf("offset %d of partition %d comes after %d", record.Offset, record.Partition,
+							next[record.Partition])
 					}
 					next[record.Partition] = record.Offset + 1
 				}

@@ -12,14 +12,17 @@ static void thalweg_go_options(
     thalweg_append_options *options, uint32_t flags, uint32_t durability, uint64_t expected_offset, uint64_t term
 ) {
     *options = (thalweg_append_options){
-        .size = sizeof *options, .flags = flags, .durability = durability, .expected_offset = expected_offset, .term = term,
+        .size = sizeof *options, .flags = flags, .durability = durability, .expected_offset = expected_offset,
+            .term = term,
     };
 }
 
 // The record is put together here, because memory of Go must not hold pointers that C is given.
 static thalweg_status thalweg_go_submit(
-    thalweg_topic *topic, uint32_t partition, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size,
-    int64_t timestamp, uint32_t record_flags, uint32_t flags, uint32_t durability, uint64_t expected_offset, uint64_t term,
+    thalweg_topic *topic, uint32_t partition, const uint8_t *key, size_t key_size, const uint8_t *value,
+        size_t value_size,
+    int64_t timestamp, uint32_t record_flags, uint32_t flags, uint32_t durability, uint64_t expected_offset,
+        uint64_t term,
     thalweg_completion_queue *queue, uint64_t token, thalweg_error *error
 ) {
     thalweg_append_options options;
@@ -48,9 +51,9 @@ import (
 	"unsafe"
 )
 
-// Submit appends a record, and returns as soon as it is in memory; the ticket tells when it is acknowledged. It waits only
-// where there is no room. Where the context ends meanwhile, nothing was appended, and the error is both [ErrWouldBlock] and
-// the context's.
+// Submit appends a record, and returns as soon as it is in memory; the ticket tells when it is acknowledged. It waits
+// only where there is no room. Where the context ends meanwhile, nothing was appended, and the error is both
+// [ErrWouldBlock] and the context's.
 func (t *Topic) Submit(ctx context.Context, record Record, opts ...AppendOption) (*Ticket, error) {
 	if len(record.Headers) > 0 {
 		return t.SubmitBatch(ctx, []Record{record}, opts...)
@@ -67,7 +70,8 @@ func (t *Topic) Submit(ctx context.Context, record Record, opts ...AppendOption)
 		}
 		status := C.thalweg_go_submit(
 			t.handle, options.partition, (*C.uint8_t)(unsafe.SliceData(record.Key)), C.size_t(len(record.Key)),
-			(*C.uint8_t)(unsafe.SliceData(record.Value)), C.size_t(len(record.Value)), C.int64_t(timestamp), C.uint32_t(flags),
+			(*C.uint8_t)(unsafe.SliceData(record.Value)), C.size_t(len(record.Value)), C.int64_t(timestamp),
+			C.uint32_t(flags),
 			options.flags, options.durability, options.expected, options.term, queue.queue, C.uint64_t(token), failure,
 		)
 		if status == C.THALWEG_OK {
@@ -80,7 +84,8 @@ func (t *Topic) Submit(ctx context.Context, record Record, opts ...AppendOption)
 	}
 }
 
-// SubmitBatch is [Topic.Submit] for records as one batch, which is there whole or not at all: up to 65,535, 20 MiB together.
+// SubmitBatch is [Topic.Submit] for records as one batch, which is there whole or not at all: up to 65,535, 20 MiB
+// together.
 func (t *Topic) SubmitBatch(ctx context.Context, records []Record, opts ...AppendOption) (*Ticket, error) {
 	options := newAppendOptions(opts)
 	lent := lend(records)

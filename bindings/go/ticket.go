@@ -37,13 +37,16 @@ func (t *Ticket) Done() <-chan struct{} {
 	return made.done
 }
 
-// Wait waits until the append is acknowledged, and tells where the batch stands. Where the context ends first, the append
-// goes on, and the error is both [ErrTimedOut] and the context's.
+// Wait waits until the append is acknowledged, and tells where the batch stands. Where the context ends first, the
+// append goes on, and the error is both [ErrTimedOut] and the context's.
 func (t *Ticket) Wait(ctx context.Context) (Position, error) {
 	if t.signal.Load() != over {
 		select {
 		case <-t.Done():
 		case <-ctx.Done():
+			if t.signal.Load() == over {
+				break
+			}
 			return Position{}, fmt.Errorf("appended, and not acknowledged yet: %w (%w)", ctx.Err(), ErrTimedOut)
 		}
 	}

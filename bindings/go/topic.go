@@ -88,7 +88,9 @@ type PartitionInfo struct {
 
 // Partitions are the partitions of the topic.
 func (t *Topic) Partitions() ([]PartitionInfo, error) {
-	infos, err := list(func(into *C.thalweg_partition_info, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+	infos, err := list(func(
+		into *C.thalweg_partition_info, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+	) C.thalweg_status {
 		defer runtime.KeepAlive(t)
 		return C.thalweg_topic_list_partitions(t.handle, 0, into, capacity, count, failure)
 	})
@@ -113,7 +115,8 @@ func (t *Topic) AddPartitions(ctx context.Context, total uint32) error {
 func (t *Topic) PartitionOf(key []byte) (uint32, error) {
 	var partition C.uint32_t
 	err := t.call(func(handle *C.thalweg_topic, failure *C.thalweg_error) C.thalweg_status {
-		return C.thalweg_topic_partition_of(handle, unsafe.Pointer(unsafe.SliceData(key)), C.size_t(len(key)), &partition, failure)
+		return C.thalweg_topic_partition_of(handle, unsafe.Pointer(unsafe.SliceData(key)), C.size_t(len(key)),
+			&partition, failure)
 	})
 	return uint32(partition), err
 }

@@ -8,7 +8,8 @@ import (
 	"runtime"
 )
 
-// DamagedRange is offsets of a partition whose acknowledged records are damaged or cannot be read: up to and without End.
+// DamagedRange is offsets of a partition whose acknowledged records are damaged or cannot be read: up to and without
+// End.
 type DamagedRange struct {
 	Topic      string
 	Partition  uint32
@@ -41,8 +42,8 @@ type VerifyReport struct {
 	DamagedCopies uint64
 }
 
-// Verify reads everything that is on the device, and checks every checksum and every offset. Damage is no error of this call:
-// the report has the sums, and the ranges say where.
+// Verify reads everything that is on the device, and checks every checksum and every offset. Damage is no error of
+// this call: the report has the sums, and the ranges say where.
 func (e *Engine) Verify(ctx context.Context) (VerifyReport, []DamagedRange, error) {
 	type answer struct {
 		report VerifyReport
@@ -50,7 +51,9 @@ func (e *Engine) Verify(ctx context.Context) (VerifyReport, []DamagedRange, erro
 	}
 	got, err := detach(ctx, func() (answer, error) {
 		from := C.thalweg_verify_report{size: C.sizeof_thalweg_verify_report}
-		found, err := list(func(into *C.thalweg_damaged_range, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+		found, err := list(func(
+			into *C.thalweg_damaged_range, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+		) C.thalweg_status {
 			defer runtime.KeepAlive(e)
 			return C.thalweg_engine_verify(e.handle, &from, into, capacity, count, failure)
 		})
@@ -72,7 +75,9 @@ func (e *Engine) Verify(ctx context.Context) (VerifyReport, []DamagedRange, erro
 // Damaged are acknowledged offsets that recovery found missing or damaged when the engine was opened.
 func (e *Engine) Damaged(ctx context.Context) ([]DamagedRange, error) {
 	return detach(ctx, func() ([]DamagedRange, error) {
-		found, err := list(func(into *C.thalweg_damaged_range, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+		found, err := list(func(
+			into *C.thalweg_damaged_range, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+		) C.thalweg_status {
 			defer runtime.KeepAlive(e)
 			return C.thalweg_engine_list_damaged(e.handle, into, capacity, count, failure)
 		})
@@ -82,7 +87,9 @@ func (e *Engine) Damaged(ctx context.Context) ([]DamagedRange, error) {
 
 // Damaged are the damaged offsets that recovery found in a partition.
 func (t *Topic) Damaged(partition uint32) ([]DamagedRange, error) {
-	found, err := list(func(into *C.thalweg_damaged_range, capacity C.size_t, count *C.size_t, failure *C.thalweg_error) C.thalweg_status {
+	found, err := list(func(
+		into *C.thalweg_damaged_range, capacity C.size_t, count *C.size_t, failure *C.thalweg_error,
+	) C.thalweg_status {
 		defer runtime.KeepAlive(t)
 		return C.thalweg_topic_list_damaged(t.handle, C.uint32_t(partition), into, capacity, count, failure)
 	})

@@ -1,5 +1,5 @@
-// Throughput does what the C program of the Python package does, from Go: throughput WORKLOAD DIRECTORY RECORDS. It prints
-// records per second by the clock, and by the time that the thread which does the work had a processor.
+// Throughput does what the C program of the Python package does, from Go: throughput WORKLOAD DIRECTORY RECORDS. It
+// prints records per second by the clock, and by the time that the thread which does the work had a processor.
 package main
 
 import (

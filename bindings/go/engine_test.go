@@ -44,8 +44,8 @@ func TestEnginesAndTopics(t *testing.T) {
 	if info.Name != "b" || info.Partitions != 3 || info.Durability != thalweg.LoseOnPowerCut || topic.Name() != "b" {
 		t.Error(info)
 	}
-	if topics := must[[]thalweg.TopicInfo](t)(engine.Topics()); len(topics) != 2 || topics[0].Name != "a" ||
-		topics[1] != info {
+	topics := must[[]thalweg.TopicInfo](t)(engine.Topics())
+	if len(topics) != 2 || topics[0].Name != "a" || topics[1] != info {
 		t.Error(topics)
 	}
 	check(t, topic.AddPartitions(t.Context(), 40))
@@ -56,9 +56,9 @@ func TestEnginesAndTopics(t *testing.T) {
 	check(t, engine.DeleteTopic(t.Context(), "b"))
 	_, err = topic.Append(soon(t), thalweg.Record{})
 	refused(t, err, thalweg.ErrDeleted)
-	if info := must[thalweg.Info](t)(engine.Info(t.Context())); info.Shards != 1 || info.ReadOnly ||
-		info.StoreID == 0 || !info.RecoveredClean {
-		t.Error(info)
+	works := must[thalweg.Info](t)(engine.Info(t.Context()))
+	if works.Shards != 1 || works.ReadOnly || works.StoreID == 0 || !works.RecoveredClean {
+		t.Error(works)
 	}
 	if text := must[string](t)(engine.InfoText(t.Context())); !strings.Contains(text, "runtime: ") {
 		t.Error(text)
@@ -186,8 +186,8 @@ func TestMetrics(t *testing.T) {
 		response := must[*http.Response](t)(http.Get(server.URL))
 		text := string(must[[]byte](t)(io.ReadAll(response.Body)))
 		response.Body.Close()
-		if !strings.Contains(text, "thalweg_") || !strings.HasPrefix(response.Header.Get("Content-Type"),
-			"text/plain; version=0.0.4") {
+		kind := response.Header.Get("Content-Type")
+		if !strings.Contains(text, "thalweg_") || !strings.HasPrefix(kind, "text/plain; version=0.0.4") {
 			t.Error(text)
 		}
 	}

@@ -134,8 +134,8 @@ func ExampleTopic_Submit() {
 
 func ExampleConsumer_Batches() {
 	withOrders(func(ctx context.Context, db *thalweg.Engine, orders *thalweg.Topic) error {
-		if _, err := orders.Append(ctx, thalweg.Record{Value: []byte("a")},
-			thalweg.Record{Value: []byte("b")}); err != nil {
+		records := []thalweg.Record{{Value: []byte("a")}, {Value: []byte("b")}}
+		if _, err := orders.Append(ctx, records...); err != nil {
 			return err
 		}
 		consumer, err := db.Consumer(ctx, "")

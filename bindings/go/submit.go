@@ -12,18 +12,19 @@ static void thalweg_go_options(
     thalweg_append_options *options, uint32_t flags, uint32_t durability, uint64_t expected_offset, uint64_t term
 ) {
     *options = (thalweg_append_options){
-        .size = sizeof *options, .flags = flags, .durability = durability, .expected_offset = expected_offset,
-            .term = term,
+        .size = sizeof *options,
+        .flags = flags,
+        .durability = durability,
+        .expected_offset = expected_offset,
+        .term = term,
     };
 }
 
 // The record is put together here, because memory of Go must not hold pointers that C is given.
 static thalweg_status thalweg_go_submit(
     thalweg_topic *topic, uint32_t partition, const uint8_t *key, size_t key_size, const uint8_t *value,
-        size_t value_size,
-    int64_t timestamp, uint32_t record_flags, uint32_t flags, uint32_t durability, uint64_t expected_offset,
-        uint64_t term,
-    thalweg_completion_queue *queue, uint64_t token, thalweg_error *error
+    size_t value_size, int64_t timestamp, uint32_t record_flags, uint32_t flags, uint32_t durability,
+    uint64_t expected_offset, uint64_t term, thalweg_completion_queue *queue, uint64_t token, thalweg_error *error
 ) {
     thalweg_append_options options;
     thalweg_go_options(&options, flags, durability, expected_offset, term);

@@ -70,8 +70,8 @@ func tail(engine *thalweg.Engine, topic *thalweg.Topic) http.Handler {
 					at = append(at, 0)
 				}
 				at[record.Partition] = record.Offset + 1
-				if _, err := fmt.Fprintf(writer, "id: %s\ndata: %s\n\n", at,
-					oneLine(string(record.Value))); err != nil {
+				data := oneLine(string(record.Value))
+				if _, err := fmt.Fprintf(writer, "id: %s\ndata: %s\n\n", at, data); err != nil {
 					return
 				}
 			}

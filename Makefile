@@ -18,7 +18,7 @@ PEERS ?= all-peers
 PREFIX ?= /usr/local
 PROFILE ?= release
 
-.PHONY: demo test soak bench compare header abi install clean
+.PHONY: demo test soak bench compare header abi install go-lib clean
 
 demo:
 	cargo build --quiet --release -p thalweg-tests --bin thalweg-demo
@@ -54,6 +54,10 @@ abi: header
 # Headers, libthalweg.so, libthalweg.a, the pkg-config file, the CMake package, and documents and examples for them.
 install:
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PROFILE="$(PROFILE)" ffi/install.sh
+
+# The library and the header where the Go module in bindings/go looks for them.
+go-lib:
+	@PROFILE="$(PROFILE)" bindings/go/lib/install.sh
 
 clean:
 	cargo clean

@@ -1,0 +1,3 @@
+module example.invalid/thalweg/bindings/go
+
+go 1.24

@@ -1,0 +1,6 @@
+//go:build thalweg_dynamic
+
+package thalweg
+
+// #cgo pkg-config: thalweg
+import "C"

@@ -52,14 +52,9 @@ func (t *Topic) Append(ctx context.Context, records ...Record) ([]Position, erro
 		}
 		return []Position{position}, nil
 	}
-	parts, err := t.divide(records)
+	parts, tickets, failed, err := t.submitParts(ctx, records)
 	if err != nil {
 		return nil, err
-	}
-	tickets := make([]*Ticket, len(parts))
-	failed := make([]error, len(parts))
-	for i, part := range parts {
-		tickets[i], failed[i] = t.SubmitBatch(ctx, part.records(records), ToPartition(part.partition))
 	}
 	var positions []Position
 	for i, part := range parts {
@@ -74,6 +69,20 @@ func (t *Topic) Append(ctx context.Context, records ...Record) ([]Position, erro
 		positions = append(positions, position)
 	}
 	return positions, errors.Join(failed...)
+}
+
+// submitParts submits records as batches by their partitions. Of each batch there is a ticket, or an error.
+func (t *Topic) submitParts(
+	ctx context.Context, records []Record,
+) (parts []*part, tickets []*Ticket, failed []error, err error) {
+	if parts, err = t.divide(records); err != nil {
+		return nil, nil, nil, err
+	}
+	tickets, failed = make([]*Ticket, len(parts)), make([]error, len(parts))
+	for i, part := range parts {
+		tickets[i], failed[i] = t.SubmitBatch(ctx, part.records(records), ToPartition(part.partition))
+	}
+	return parts, tickets, failed, nil
 }
 
 // AppendBatch appends records as one batch, which is there whole or not at all, and returns when it is acknowledged.

@@ -58,6 +58,18 @@ func appendAll(topic *thalweg.Topic, count, each int) error {
 	return err
 }
 
+// writeAll writes records one by one to a writer, which puts them together.
+func writeAll(topic *thalweg.Topic, count int) error {
+	writer := topic.Writer()
+	value := bytes.Repeat([]byte("x"), valueSize)
+	for range count {
+		if err := writer.Write(background, thalweg.Record{Value: value}); err != nil {
+			return err
+		}
+	}
+	return writer.Flush(background)
+}
+
 // walk reads everything, and looks at the first byte and the size of each value.
 func walk(engine *thalweg.Engine, topic *thalweg.Topic, count int) (int, error) {
 	consumer, err := engine.Consumer(background, "")
@@ -108,6 +120,8 @@ func run(workload, directory string, count int) (err error) {
 	switch workload {
 	case "one":
 		err = appendAll(topic, count, 1)
+	case "writer":
+		err = writeAll(topic, count)
 	case "lists":
 		err = appendAll(topic, count, chunk)
 	default:

@@ -1985,7 +1985,8 @@ thalweg_status thalweg_topic_append_parts(struct thalweg_topic *topic,
  * thalweg_topic_failure tells more.
  *
  * Blocks: waits for the device, without a time-out. Any thread. Errors: of the call as a whole, before anything was
- * appended: INVALID_ARGUMENT, TOO_LARGE, CLOSED, FORKED; of each part: as thalweg_topic_append. Since 0.1.
+ * appended: INVALID_ARGUMENT, TOO_LARGE; READ_ONLY; DELETED; CLOSED, FORKED; of each part: as thalweg_topic_append. Since
+ * 0.1.
  */
 thalweg_status thalweg_topic_append_split(struct thalweg_topic *topic,
                                           const struct thalweg_record *records,

@@ -99,7 +99,7 @@ impl Plan {
         let (mut size, mut payload, mut timed, mut count) = (0, 0, 0, 0);
         for record in records {
             let record = record.borrow();
-            let parts = check(record).map_err(|error| error.context(format_args!("record {count} of the batch")))?;
+            let parts = check(record).map_err(|error| error.context(format_args!("record {count} of the list")))?;
             payload += parts;
             size += LIST_PREFIX + parts;
             size += if is_long(record) { 4 } else { 0 };
@@ -320,7 +320,7 @@ fn is_long(record: &Record<'_>) -> bool {
 
 /// Checks the limits of one record; answers the bytes of key, value and stored headers.
 #[inline]
-fn check(record: &Record<'_>) -> Result<usize> {
+pub(crate) fn check(record: &Record<'_>) -> Result<usize> {
     let key = record.key.map_or(0, <[u8]>::len);
     let value = record.value.map_or(0, <[u8]>::len);
     if key > KEY_MAX {

@@ -46,6 +46,9 @@
  * Panics.  A bug inside the library answers PANIC, says more on the standard error output, and shuts the handle for
  * everything but closing.
  *
+ * Forks.  In a forked child the memory of batches is not there: do not look at their views. Copy before the fork what the
+ * child is to have.
+ *
  * The library installs no signal handler and no exit handler, reads no environment variable, and logs nothing. Several
  * engines may be open in one process. THALWEG_VERSION_MAJOR and its like are the version of this header;
  * thalweg_version_number() tells which library is loaded.

@@ -46,6 +46,9 @@
  * Panics.  A bug inside the library answers PANIC, says more on the standard error output, and shuts the handle for
  * everything but closing.
  *
+ * Forks.  In a forked child the memory of batches is not there: do not look at their views. Copy before the fork what the
+ * child is to have.
+ *
  * The library installs no signal handler and no exit handler, reads no environment variable, and logs nothing. Several
  * engines may be open in one process. THALWEG_VERSION_MAJOR and its like are the version of this header;
  * thalweg_version_number() tells which library is loaded.
@@ -2000,7 +2003,8 @@ thalweg_status thalweg_topic_append_parts(struct thalweg_topic *topic,
  * thalweg_topic_failure tells more.
  *
  * Blocks: waits for the device, without a time-out. Any thread. Errors: of the call as a whole, before anything was
- * appended: INVALID_ARGUMENT, TOO_LARGE, CLOSED, FORKED; of each part: as thalweg_topic_append. Since 0.1.
+ * appended: INVALID_ARGUMENT, TOO_LARGE; READ_ONLY; DELETED; CLOSED, FORKED; of each part: as thalweg_topic_append. Since
+ * 0.1.
  */
 thalweg_status thalweg_topic_append_split(struct thalweg_topic *topic,
                                           const struct thalweg_record *records,

@@ -8,7 +8,8 @@
 // - An object without a handle, as after a move, is THALWEG_INVALID_ARGUMENT to each of its calls that needs one, and to
 //   each call that it is given to.
 // - Bytes are std::string_view, which may hold zeros. Those that come from a batch are readable as long as it lives:
-//   give it a name. In for (auto record : *topic.read(0, 0)) it is gone before the first record is looked at.
+//   give it a name. In for (auto record : *topic.read(0, 0)) it is gone before the first record is looked at. In a
+//   forked child its memory is not there: copy before the fork what the child is to have.
 // - Bytes that go in are anything that std::string_view can be made of, and names anything that std::string can, literals
 //   and std::filesystem::path among them. A name with a zero byte is THALWEG_INVALID_ARGUMENT.
 // - Options are set one after the other: engine_options().with_shards(2).with_memory_budget(64 << 20).
@@ -55,9 +56,10 @@ public:
     constexpr timeout(std::nullopt_t) noexcept {}
     template <typename Rep, typename Period>
     constexpr timeout(std::chrono::duration<Rep, Period> limit)
-        // More than the clock of C can count is without end.
-        : ms_(std::chrono::duration<double>(limit) < std::chrono::duration<double>(longest)
-                  ? not_negative(std::chrono::ceil<milliseconds>(limit).count())
+        // Less than nothing may be less than ms can count. More than the clock of C can count is without end.
+        : ms_(!(limit > limit.zero()) ? 0
+              : std::chrono::duration<double>(limit) < std::chrono::duration<double>(longest)
+                  ? static_cast<std::int64_t>(std::chrono::ceil<milliseconds>(limit).count())
                   : -1) {}
 
     // For C, where a negative time is without end. What is left until a moment that has passed is no time.
@@ -68,9 +70,6 @@ public:
 private:
     // A thousand years.
     static constexpr std::chrono::hours longest{24 * 365 * 1000};
-    template <typename Count> static constexpr std::int64_t not_negative(Count count) noexcept {
-        return count > 0 ? static_cast<std::int64_t>(count) : 0;
-    }
     std::int64_t ms_ = -1;
 };
 
@@ -392,9 +391,12 @@ struct engine_options : thalweg_engine_options {
         open_files = most;
         return *this;
     }
-    // No time, or less: another owner is not waited for.
-    engine_options &with_lock_timeout(milliseconds limit) noexcept {
-        lock_timeout_ms = limit.count() > 0 ? static_cast<std::int64_t>(limit.count()) : -1;
+    // At most an hour. No time, or less: another owner is not waited for.
+    template <typename Rep, typename Period>
+    engine_options &with_lock_timeout(std::chrono::duration<Rep, Period> limit) {
+        const timeout wait(limit);
+        // What has no end is refused as what is too long.
+        lock_timeout_ms = !wait.ends() ? INT64_MAX : wait.waits() ? wait.ms() : -1;
         return *this;
     }
     engine_options &with_no_create() noexcept { return with_flag(THALWEG_ENGINE_NO_CREATE); }
@@ -555,6 +557,21 @@ public:
     // Room for so many bytes of keys, values and headers, and so many records.
     explicit record_copies(std::size_t capacity = 1 << 20, std::size_t most = 1 << 14)
         : data_(capacity), entries_(most) {}
+    // What was moved from has neither records nor room.
+    record_copies(record_copies &&other) noexcept
+        : data_(std::exchange(other.data_, {})), entries_(std::exchange(other.entries_, {})),
+          count_(std::exchange(other.count_, 0)), next_offset_(other.next_offset_) {}
+    record_copies &operator=(record_copies &&other) noexcept {
+        if (this != &other) {
+            data_ = std::exchange(other.data_, {});
+            entries_ = std::exchange(other.entries_, {});
+            count_ = std::exchange(other.count_, 0);
+            next_offset_ = other.next_offset_;
+        }
+        return *this;
+    }
+    record_copies(const record_copies &) = default;
+    record_copies &operator=(const record_copies &) = default;
 
     record_iterator begin() const noexcept { return {data_.data(), entries_.data()}; }
     record_iterator end() const noexcept { return {data_.data(), entries_.data() + count_}; }
@@ -729,6 +746,11 @@ public:
                             append_with options = {}) {
         return *append_within(std::nullopt, records, partition, options);
     }
+    // Braces are a list, also around one record.
+    thalweg_appended append(std::initializer_list<record> records,
+                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY, append_with options = {}) {
+        return append(span<record>(records), partition, options);
+    }
     // The value is put together from parts; the record has none.
     thalweg_appended append_parts(const record &what, span<bytes> parts,
                                   std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
@@ -746,6 +768,11 @@ public:
                                                std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                                append_with options = {}) {
         return append_within(limit, records, partition, options);
+    }
+    std::optional<thalweg_appended> append_for(timeout limit, std::initializer_list<record> records,
+                                               std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                               append_with options = {}) {
+        return append_for(limit, span<record>(records), partition, options);
     }
     std::optional<thalweg_appended> append_parts_for(timeout limit, const record &what, span<bytes> parts,
                                                      std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
@@ -779,6 +806,11 @@ public:
                                            std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
                                            append_with options = {}) {
         return submit_to(detail::needed(queue), token, records, partition, options);
+    }
+    std::optional<thalweg_appended> submit(std::initializer_list<record> records, completion_queue &queue,
+                                           std::uint64_t token, std::uint32_t partition = THALWEG_PARTITION_BY_KEY,
+                                           append_with options = {}) {
+        return submit(span<record>(records), queue, token, partition, options);
     }
     std::optional<thalweg_appended> submit_parts(const record &what, span<bytes> parts, completion_queue &queue,
                                                  std::uint64_t token,

@@ -129,7 +129,7 @@ for_each_runtime! {
         let texts: Vec<String> = (0..30).map(|i| i.to_string()).collect();
         let mut records: Vec<Record> = keys.iter().zip(&texts).map(|(k, v)| Record::new(v).key(k)).collect();
         records.push(Record::new("no key"));
-        let parts = topic.append_split(&records);
+        let parts = topic.append_split(&records).expect("open");
         assert!(parts.len() <= 4);
         let mut indexes: Vec<usize> = parts.iter().flat_map(|part| part.records.clone()).collect();
         indexes.sort_unstable();
@@ -150,7 +150,7 @@ for_each_runtime! {
                 .collect();
             assert!(numbers.len() == 3 && numbers.is_sorted(), "{key}: {numbers:?}");
         }
-        assert!(topic.append_split(&[]).is_empty());
+        assert!(topic.append_split(&[]).expect("open").is_empty());
     }
 
     fn a_part_that_is_refused_names_its_records_and_the_others_are_there(runtime: Runtime) {
@@ -164,13 +164,21 @@ for_each_runtime! {
         let elsewhere = elsewhere.expect("keys are spread over partitions");
         let b = topic.partition_of(elsewhere.as_bytes());
         let too_large = Record::new(&large).key(elsewhere);
-        let mut parts = topic.append_split(&[small, too_large, small]);
+        let mut parts = topic.append_split(&[small, too_large, small]).expect("open");
         parts.sort_by_key(|part| part.records[0]);
         assert_eq!((parts[0].partition, &parts[0].records[..]), (a, &[0, 2][..]));
         assert_eq!(parts[0].result.as_ref().expect("appended").count, 2);
         assert_eq!((parts[1].partition, &parts[1].records[..]), (b, &[1][..]));
-        assert_eq!(parts[1].result.as_ref().expect_err("too large").kind(), ErrorKind::TooLarge);
+        let refused = parts[1].result.as_ref().expect_err("too large");
+        assert_eq!(refused.kind(), ErrorKind::TooLarge);
+        assert!(refused.message().starts_with("record 1 of the list: a record has "), "{refused}");
+        // By its place in the list, also where others of its part precede it.
+        let parts = topic.append_split(&[small, Record::new("well").key(elsewhere), small, too_large]).expect("open");
+        let refused = parts.iter().find_map(|part| part.result.as_ref().err()).expect("too large");
+        assert!(refused.message().starts_with("record 3 of the list: a record has "), "{refused}");
         assert_eq!(topic.next_offset(b).expect("known"), 0, "nothing of it was appended");
+        engine.close().expect("closed");
+        assert_eq!(topic.append_split(&[small]).expect_err("closed").kind(), ErrorKind::Closed);
     }
 
     fn waiting_reads_see_an_append_and_end_with_their_time(runtime: Runtime) {

@@ -182,7 +182,7 @@ impl Pair {
     }
 
     fn split(&mut self, records: &[Made]) {
-        let parts = with_records(records, |r| self.topic.append_split(r));
+        let parts = with_records(records, |r| self.topic.append_split(r)).expect("open");
         for part in parts.into_iter().map(|part| part.result) {
             let part = part.expect("appended");
             assert_eq!(part.base_offset, self.end(part.partition));

@@ -422,7 +422,8 @@ pub unsafe extern "C" fn thalweg_topic_append_parts(
 /// thalweg_topic_failure tells more.
 ///
 /// Blocks: waits for the device, without a time-out. Any thread. Errors: of the call as a whole, before anything was
-/// appended: INVALID_ARGUMENT, TOO_LARGE, CLOSED, FORKED; of each part: as thalweg_topic_append. Since 0.1.
+/// appended: INVALID_ARGUMENT, TOO_LARGE; READ_ONLY; DELETED; CLOSED, FORKED; of each part: as thalweg_topic_append. Since
+/// 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn thalweg_topic_append_split(
     topic: *mut thalweg_topic,
@@ -441,7 +442,7 @@ pub unsafe extern "C" fn thalweg_topic_append_split(
             if count > 0 {
                 check(results, "results")?;
             }
-            let parts = with_list(records, count, |records| Ok(object.topic.append_split(records)))?;
+            let parts = with_list(records, count, |records| Ok(object.topic.append_split(records)?))?;
             for part in parts {
                 let partition = part.partition;
                 let (base, status, failure) = match part.result {

@@ -1,6 +1,7 @@
 //! Why a call did nothing, on its way to the caller.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::num::NonZeroI32;
 
 use thalweg::ErrorKind;
@@ -57,6 +58,16 @@ impl Failure {
         match self.detail.as_deref() {
             Some(Detail::Engine(error)) => Some(error),
             _ => None,
+        }
+    }
+
+    /// The same with `context` before its sentence.
+    #[cold]
+    pub(crate) fn context(self, context: impl Display) -> Failure {
+        match self.detail.map(|detail| *detail) {
+            Some(Detail::Text(text)) => Failure::new(self.status.get(), format!("{context}: {text}")),
+            Some(Detail::Engine(error)) => Failure::of(self.status.get(), error.context(context)),
+            None => Failure::new(self.status.get(), format!("{context}: {}", status::text(self.status.get()))),
         }
     }
 

@@ -171,7 +171,7 @@ impl<T> Table<T> {
         let slots = (0..FIRST_CHUNK << chunk).map(|nth| Slot {
             table: self,
             number: first + nth,
-            state: AtomicU64::new(1 << GENERATION_SHIFT),
+            state: AtomicU64::new(self.first_generation() << GENERATION_SHIFT),
             next: AtomicU32::new(0),
             process: UnsafeCell::new(MaybeUninit::uninit()),
             value: UnsafeCell::new(MaybeUninit::uninit()),
@@ -182,6 +182,13 @@ impl<T> Table<T> {
             // SAFETY: somebody else was faster, so nobody else knows these.
             drop(unsafe { Box::from_raw(slots) });
         }
+    }
+
+    /// The generation that every slot begins with, 1 to 2^31: another one in another copy of the library, whose table is
+    /// elsewhere, so that neither takes the other's handles for its own. As many are left to each slot, or more.
+    fn first_generation(&self) -> u64 {
+        // Spreads addresses that are near, so that generations do not grow from one start to the next.
+        ((std::ptr::from_ref(self).addr() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) + 1
     }
 
     fn slot(&self, number: u32) -> &'static Slot<T> {
@@ -201,7 +208,7 @@ impl<T> Table<T> {
 
     #[cold]
     fn refused(&self, state: u64, generation: u64) -> Failure {
-        if generation > state >> GENERATION_SHIFT || generation == 0 {
+        if generation > state >> GENERATION_SHIFT || generation < self.first_generation() {
             return Failure::new(INVALID_ARGUMENT, format!("this was never a handle of {}", self.name));
         }
         Failure::new(CLOSED, format!("the handle of {} is closed", self.name))
@@ -361,6 +368,22 @@ mod tests {
         }
         assert!(TABLE.close(std::ptr::null_mut::<Opaque>()).expect("allowed").is_none());
         assert_eq!(*TABLE.get(handle).expect("open"), 7);
+    }
+
+    /// Two copies of the library in one process, a shared and a static one, have a table each of the same kind.
+    #[test]
+    fn tables_of_the_same_kind_refuse_each_others_handles() {
+        static ONE: Table<u8> = Table::new(7, "a test");
+        static TWO: Table<u8> = Table::new(7, "a test");
+        let of = |table: &'static Table<u8>| -> Vec<*mut Opaque> {
+            (0..200).map(|value| table.open(value).expect("room")).collect()
+        };
+        for (one, two) in of(&ONE).into_iter().zip(of(&TWO)) {
+            assert_eq!(TWO.get(one).err().map(|f| f.status()), Some(INVALID_ARGUMENT));
+            assert_eq!(ONE.close(two).err().map(|f| f.status()), Some(INVALID_ARGUMENT));
+            assert!(ONE.close(one).is_ok_and(|closed| closed.is_some()));
+            assert!(TWO.close(two).is_ok_and(|closed| closed.is_some()));
+        }
     }
 
     #[test]

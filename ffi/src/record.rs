@@ -106,6 +106,12 @@ fn unknown() -> Failure {
     Failure::new(INVALID_ARGUMENT, "flags or reserved of a record have something that this version does not know")
 }
 
+/// A failure that is that of one record among several.
+#[cold]
+fn of_list(failure: Failure, nth: usize) -> Failure {
+    failure.context(format_args!("record {nth} of the list"))
+}
+
 /// The records of one append, and the key that its partition may be chosen by.
 #[derive(Clone, Copy)]
 pub(crate) struct Given<'a> {
@@ -190,7 +196,8 @@ unsafe fn checked<'a>(records: *const thalweg_record, count: usize) -> Answer<(&
         headers |= record.header_count;
     }
     if wrong {
-        records.iter().try_for_each(thalweg_record::check)?;
+        let check = |(nth, record): (usize, &thalweg_record)| record.check().map_err(|failure| of_list(failure, nth));
+        records.iter().enumerate().try_for_each(check)?;
     }
     Ok((records, headers != 0))
 }
@@ -202,11 +209,11 @@ unsafe fn checked<'a>(records: *const thalweg_record, count: usize) -> Answer<(&
 unsafe fn listed<T>(records: &[thalweg_record], run: impl FnOnce(&[Record<'_>]) -> Answer<T>) -> Answer<T> {
     let mut headers = Vec::new();
     let mut ranges: Vec<Range<usize>> = Vec::with_capacity(records.len());
-    for record in records {
+    for (nth, record) in records.iter().enumerate() {
         let first = headers.len();
         if record.header_count != 0 {
             // SAFETY: as the caller says.
-            unsafe { record.headers(&mut headers)? };
+            unsafe { record.headers(&mut headers) }.map_err(|failure| of_list(failure, nth))?;
         }
         ranges.push(first..headers.len());
     }

@@ -264,6 +264,53 @@ static void parts_that_fail(void) {
     thalweg_engine_close(engine, NULL);
 }
 
+/* What is wrong with one of many records names it as the caller counts. */
+static void the_wrong_record_is_named(thalweg_engine *engine) {
+    thalweg_topic *topic = create_topic(engine, "wrong", 3);
+    static char value[THALWEG_RECORD_MAX];
+    thalweg_record records[10];
+    thalweg_record_result results[10];
+    char keys[10];
+    uint32_t seventh, partition;
+    int precede = 0;
+    for (int i = 0; i < 10; i++) {
+        keys[i] = (char)('a' + i);
+        records[i] = record_of("value");
+        records[i].key = (thalweg_bytes){&keys[i], 1};
+    }
+    OK(thalweg_topic_partition_of(topic, &keys[7], 1, &seventh, &error));
+    for (int i = 0; i < 7; i++) {
+        OK(thalweg_topic_partition_of(topic, &keys[i], 1, &partition, &error));
+        precede += partition == seventh;
+    }
+    /* Else its place in its part is its place in the list, and this shows nothing. */
+    CHECK(precede < 7);
+    records[7].value = (thalweg_bytes){value, sizeof value};
+    OK(thalweg_topic_append_split(topic, records, 10, results, &error));
+    thalweg_error why;
+    thalweg_error_init(&why, sizeof why);
+    CHECK(results[7].status == THALWEG_TOO_LARGE);
+    OK(thalweg_topic_failure(topic, &results[7], &why, &error));
+    CHECK(strncmp(why.message, "record 7 of the list: a record has ", 35) == 0);
+    const thalweg_record right = record_of("value");
+    thalweg_header header = {{"name", 4}, {"value", 5}};
+    for (int wrong = 0; wrong < 6; wrong++) {
+        thalweg_status status = wrong < 4 ? THALWEG_INVALID_ARGUMENT : THALWEG_TOO_LARGE;
+        records[7] = right;
+        if (wrong == 0) records[7].reserved = 1;
+        if (wrong == 1) records[7].flags = 1u << 31;
+        if (wrong == 2) records[7].key = (thalweg_bytes){NULL, 1};
+        if (wrong == 3) records[7].headers = NULL, records[7].header_count = 1;
+        if (wrong == 4) records[7].value.size = THALWEG_RECORD_MAX + 1;
+        if (wrong == 5) records[7].headers = &header, records[7].header_count = THALWEG_HEADERS_MAX + 1;
+        ANSWERS(status, thalweg_topic_append_batch(topic, 0, records, 10, NULL, LONG, NULL, &error));
+        CHECK(strncmp(error.message, "record 7 of the list: ", 22) == 0);
+        ANSWERS(status, thalweg_topic_append_split(topic, records, 10, results, &error));
+        CHECK(strncmp(error.message, "record 7 of the list: ", 22) == 0);
+    }
+    OK(thalweg_topic_close(topic, &error));
+}
+
 /* The largest record, there and back. */
 static void large(thalweg_engine *engine) {
     thalweg_topic *topic = create_topic(engine, "large", 1);
@@ -347,6 +394,7 @@ void test_appends(void) {
     limits(topic);
     targets(engine);
     parts_that_fail();
+    the_wrong_record_is_named(engine);
     large(engine);
     sizes_of_batches(engine);
     OK(thalweg_topic_close(topic, &error));

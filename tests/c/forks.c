@@ -1,4 +1,6 @@
 /* A forked child: every handle of the parent says so, and stores of its own work. */
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,19 @@ static thalweg_error error;
         if (status != THALWEG_FORKED)                               \
             FAIL("%s %d answers %s in a child: %s", #call, nth, thalweg_status_name(status), error.message); \
     }
+
+/* What a batch of the parent leads to is not mapped in a child. */
+static void memory_of_batches_is_not_there(const thalweg_batch_view *view) {
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGSEGV, SIG_DFL);
+        _exit(((const volatile unsigned char *)view->data)[0] == 'v' ? 5 : 6);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
 
 void test_forks(void) {
     thalweg_error_init(&error, sizeof error);
@@ -61,6 +76,7 @@ void test_forks(void) {
     }
     int status = -1;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
+    memory_of_batches_is_not_there(&view);
     /* The parent goes on as if nothing had been. */
     CHECK(append_value(topic, 0, "again") == 1);
     CHECK(value_is(&view, 0, "value"));

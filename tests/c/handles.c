@@ -139,6 +139,46 @@ static void closed_ones_are_told(struct handles all) {
     close_all(next, THALWEG_OK);
 }
 
+/* docs/ABI.md names what handles go on to answer when their engine is closed. */
+static void what_a_handle_knows_by_itself(struct handles all) {
+    thalweg_consumer_position position;
+    uint64_t offset, lag;
+    size_t count;
+    int32_t fd;
+    OK(thalweg_reader_offset(all.reader, &offset, &error));
+    OK(thalweg_consumer_positions(all.consumer, &position, 1, &count, &error));
+    CHECK(count == 1 && offset == 1);
+    OK(thalweg_consumer_lag(all.consumer, &lag, &error));
+    OK(thalweg_consumer_eventfd(all.consumer, &fd, &error));
+    OK(thalweg_consumer_wakeup(all.consumer, &error));
+}
+
+/* An append as a whole, of which nothing can be appended whatever its records. */
+static void a_split_after_the_close_is_told_as_one(void) {
+    thalweg_engine *engine = open_engine(new_directory());
+    thalweg_topic *topic = create_topic(engine, "orders", 2), *deleted = create_topic(engine, "deleted", 2);
+    thalweg_consumer *consumer = NULL;
+    OK(thalweg_consumer_open(engine, NULL, &consumer, &error));
+    OK(thalweg_consumer_subscribe(consumer, topic, &error));
+    thalweg_record records[2] = {record_of("a"), record_of("b")};
+    thalweg_record_result results[2] = {{.failure = 0}};
+    OK(thalweg_topic_delete(engine, "deleted", &error));
+    ANSWERS(THALWEG_DELETED, thalweg_topic_append_split(deleted, records, 2, results, &error));
+    OK(thalweg_engine_close(engine, &error));
+    ANSWERS(THALWEG_CLOSED, thalweg_topic_append_split(topic, records, 2, results, &error));
+    ANSWERS(THALWEG_CLOSED, thalweg_topic_append_split(topic, NULL, 0, NULL, &error));
+    /* As what_a_handle_knows_by_itself. */
+    uint32_t partition;
+    thalweg_error why;
+    thalweg_error_init(&why, sizeof why);
+    OK(thalweg_topic_partition_of(topic, "key", 3, &partition, &error));
+    ANSWERS(THALWEG_NOT_FOUND, thalweg_topic_failure(topic, results, &why, &error));
+    OK(thalweg_consumer_unsubscribe(consumer, topic, &error));
+    OK(thalweg_consumer_close(consumer, &error));
+    OK(thalweg_topic_close(deleted, &error));
+    OK(thalweg_topic_close(topic, &error));
+}
+
 /* A host that collects garbage closes in any order: here the parents first. */
 static void parents_may_go_first(void) {
     struct handles all = open_all();
@@ -158,6 +198,7 @@ static void parents_may_go_first(void) {
     ANSWERS(THALWEG_CLOSED, thalweg_consumer_commit(all.consumer, &error));
     ANSWERS(THALWEG_CLOSED, thalweg_key_values_put(all.values, "k", 1, "v", 1, &error));
     ANSWERS(THALWEG_CLOSED, thalweg_engine_close(all.engine, &error));
+    what_a_handle_knows_by_itself(all);
     CHECK(value_is(&view, 0, "value"));
     thalweg_event event;
     thalweg_event_init(&event, sizeof event);
@@ -199,5 +240,6 @@ void test_handles(void) {
     other_kinds_are_told(all);
     closed_ones_are_told(all);
     parents_may_go_first();
+    a_split_after_the_close_is_told_as_one();
     engines_are_told_apart();
 }

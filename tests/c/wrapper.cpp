@@ -134,6 +134,22 @@ static void parts_and_copies(thalweg::engine &engine) {
     thalweg::record_copies tiny(1, 1);
     CHECK(thrown([&] { topic.read_copy(0, 1, tiny); }) == THALWEG_TOO_LARGE);
     CHECK(thrown([&] { batch->copy(0, tiny); }) == THALWEG_TOO_LARGE);
+    // Moved, its records go along, and what is left has none.
+    CHECK(topic.read_copy(0, 3, small));
+    thalweg::record_copies moved = std::move(small);
+    CHECK(moved.size() == 2 && moved[1].value() == "six" && small.empty() && small.begin() == small.end());
+    small = std::move(moved);
+    CHECK(small.size() == 2 && small[1].value() == "six" && moved.empty() && moved.begin() == moved.end());
+    moved = small;
+    CHECK(moved.size() == 2 && small.size() == 2 && moved[0].value() == "five");
+
+    // Braces are a list, also around one record.
+    CHECK(topic.append({"alone"}, 1).count == 1);
+    CHECK(topic.append_for(std::chrono::minutes(1), {"alone"}, 1)->count == 1);
+    CHECK(topic.append_for(std::chrono::minutes(1), {"not", "alone"}, 1)->count == 2);
+    CHECK(topic.submit({"alone"}, queue, 9, 1)->count == 1);
+    CHECK(topic.submit({thalweg::record("not"), "alone"}, queue, 10, 1)->base_offset == 5);
+    for (std::size_t count = 0; count < 2; count += queue.wait(done, 2)) continue;
 
     const auto results = topic.append_split({thalweg::record("a").with_key("1"), thalweg::record("b").with_key("2"),
                                              thalweg::record("c").with_key("3"), thalweg::record("d").with_key("4")});
@@ -387,6 +403,11 @@ static void setters(const std::filesystem::path &place) {
                              .with_lock_timeout(std::chrono::seconds(1));
     CHECK(options.lock_timeout_ms == 1000 && options.segment_size == 1 << 20 && options.flags == 0);
     CHECK(thalweg::engine_options().with_lock_timeout(thalweg::milliseconds(0)).lock_timeout_ms == -1);
+    const auto lock_timeout = [](auto limit) { return thalweg::engine_options().with_lock_timeout(limit).lock_timeout_ms; };
+    CHECK(lock_timeout(std::chrono::microseconds(1500)) == 2 && lock_timeout(std::chrono::duration<double>(0.5)) == 500);
+    CHECK(lock_timeout(std::chrono::nanoseconds(1)) == 1 && lock_timeout(std::chrono::hours::min()) == -1);
+    const auto without_end = thalweg::engine_options().with_lock_timeout(std::chrono::hours::max());
+    CHECK(thrown([&] { thalweg::engine(place / "patient", without_end); }) == THALWEG_INVALID_ARGUMENT);
     const auto flags = [](const thalweg::engine_options &made) { return made.flags; };
     CHECK(flags(thalweg::engine_options().with_pinned_cores()) == THALWEG_ENGINE_PIN_CORES);
     CHECK(flags(thalweg::engine_options().with_trusted_shared_directory()) == THALWEG_ENGINE_TRUST_SHARED_DIRECTORY);
@@ -439,6 +460,10 @@ static void durations() {
     CHECK(thalweg::timeout(duration<double>(0.0015)).ms() == 2 && thalweg::timeout(nanoseconds(0)).ms() == 0);
     CHECK(thalweg::timeout(milliseconds(-5)).ms() == 0 && thalweg::timeout(std::nullopt).ms() == -1);
     CHECK(thalweg::timeout(hours::max()).ms() == -1 && thalweg::timeout(milliseconds::min()).ms() == 0);
+    // Less than ms can count.
+    CHECK(thalweg::timeout(hours::min()).ms() == 0 && thalweg::timeout(seconds::min()).ms() == 0);
+    CHECK(thalweg::timeout(duration<double>(-1e300)).ms() == 0 && thalweg::timeout(duration<double>(1e300)).ms() == -1);
+    CHECK(thalweg::timeout(duration<unsigned>(1)).ms() == 1000);
     thalweg::completion_queue queue;
     thalweg_completion done;
     CHECK(queue.wait(&done, 1, nanoseconds(1)) == 0);

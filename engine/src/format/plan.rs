@@ -95,18 +95,18 @@ impl Plan {
         }
         let mut first = None;
         let mut own_times = false;
-        let mut create_time = None;
+        let mut newest = i64::MIN;
         let (mut size, mut payload, mut timed, mut count) = (0, 0, 0, 0);
         for record in records {
             let record = record.borrow();
-            let parts = check(record).map_err(|error| error.context(format_args!("record {count} of the batch")))?;
+            let parts = check(record).map_err(|error| error.context(format_args!("record {count} of the list")))?;
             payload += parts;
             size += LIST_PREFIX + parts;
             size += if is_long(record) { 4 } else { 0 };
             size += if record.headers.is_empty() { 0 } else { 4 };
             timed += usize::from(record.timestamp.is_some());
             own_times |= *first.get_or_insert(record.timestamp) != record.timestamp;
-            create_time = create_time.max(record.timestamp);
+            newest = newest.max(record.timestamp.unwrap_or(i64::MIN));
             count += 1;
         }
         if count == 0 {
@@ -124,7 +124,7 @@ impl Plan {
             key_size: 0,
             pad: 0,
             own_times,
-            create_time,
+            create_time: (timed > 0).then_some(newest),
             untimed: timed < count,
             term: None,
             base_offset: None,
@@ -320,7 +320,7 @@ fn is_long(record: &Record<'_>) -> bool {
 
 /// Checks the limits of one record; answers the bytes of key, value and stored headers.
 #[inline]
-fn check(record: &Record<'_>) -> Result<usize> {
+pub(crate) fn check(record: &Record<'_>) -> Result<usize> {
     let key = record.key.map_or(0, <[u8]>::len);
     let value = record.value.map_or(0, <[u8]>::len);
     if key > KEY_MAX {

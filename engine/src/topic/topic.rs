@@ -8,6 +8,7 @@ use super::dump::FrameInfo;
 use super::options::check_partitions;
 use super::state::TopicState;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::plan::check;
 use crate::format::record::Record;
 use crate::format::source::{Encode, Given, RecordList};
 use crate::partition::{Patience, Seat};
@@ -100,12 +101,21 @@ impl Topic {
 
     /// Divides records by the partitions of their keys, and appends each part as one batch: there whole or not at
     /// all. Records without a key go together to the next partition by turns. Returns when all are durable, with one
-    /// part for each partition that got any, in the order of the partitions; each has its own result.
-    pub fn append_split(&self, records: &[Record<'_>]) -> Vec<Part> {
+    /// part for each partition that got any, in the order of the partitions; each has its own result. A record that
+    /// a part is refused for is named by its place in the list.
+    ///
+    /// # Errors
+    /// Where nothing can be appended, whatever the records: [`Closed`](crate::ErrorKind::Closed),
+    /// [`Deleted`](crate::ErrorKind::Deleted), [`Forked`](crate::ErrorKind::Forked),
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly).
+    pub fn append_split(&self, records: &[Record<'_>]) -> Result<Vec<Part>> {
+        self.state.check_change()?;
         let parts = split(records, self.state.partitions(), &self.state.turns);
         let submit = |(partition, indexes): (u32, Vec<usize>)| {
             let part: Vec<Record<'_>> = indexes.iter().map(|index| records[*index]).collect();
-            (partition, indexes, self.submit(Target::Partition(partition), &part, AppendOptions::default()))
+            let ticket = self.submit(Target::Partition(partition), &part, AppendOptions::default());
+            let ticket = ticket.map_err(|error| of_list(error, records, &indexes));
+            (partition, indexes, ticket)
         };
         // All are under way before the first is waited for.
         let parts: Vec<(u32, Vec<usize>, Result<Ticket>)> = parts.into_iter().map(submit).collect();
@@ -113,7 +123,7 @@ impl Topic {
             let result = ticket.and_then(|ticket| ticket.wait(None));
             Part { partition, records, result }
         };
-        parts.into_iter().map(part).collect()
+        Ok(parts.into_iter().map(part).collect())
     }
 
     /// Appends records to one partition as one batch, and returns as soon as they are in memory and have their
@@ -378,6 +388,19 @@ impl Topic {
     pub fn add_partitions(&self, total: u32) -> Result<()> {
         check_partitions(total)?;
         self.state.add_partitions(total)
+    }
+}
+
+/// The error of a part that one of its records is to blame for, which the caller knows by its place in the whole list.
+#[cold]
+fn of_list(error: Error, records: &[Record<'_>], part: &[usize]) -> Error {
+    let refused = |index: &usize| {
+        let error = check(&records[*index]).err()?;
+        Some(error.context(format_args!("record {index} of the list")))
+    };
+    match error.kind() {
+        ErrorKind::TooLarge | ErrorKind::InvalidArgument => part.iter().find_map(refused).unwrap_or(error),
+        _ => error,
     }
 }
 

@@ -148,16 +148,19 @@ func TestAppendOptions(t *testing.T) {
 	if next := must[uint64](t)(topic.NextOffset(2)); next != 2 {
 		t.Error(next)
 	}
-	batch := must[*thalweg.Batch](t)(topic.Read(soon(t), 2, 0, 1<<20))
-	defer batch.Release()
-	if batch.Len() != 2 || batch.NextOffset() != 2 || batch.Topic() != "t" || batch.Partition() != 2 {
-		t.Fatal(batch.Len())
+	// One read gives what lies in one piece of memory, which may be the first record alone.
+	for offset, term := range []uint64{7, 0} {
+		batch := must[*thalweg.Batch](t)(topic.Read(soon(t), 2, uint64(offset), 1<<20))
+		defer batch.Release()
+		if batch.Len() == 0 || batch.Topic() != "t" || batch.Partition() != 2 {
+			t.Fatal(batch.Len())
+		}
+		if found, err := batch.Term(0); term == 0 {
+			refused(t, err, thalweg.ErrNotFound)
+		} else if err != nil || found != term {
+			t.Error(found, err)
+		}
 	}
-	if term := must[uint64](t)(batch.Term(0)); term != 7 {
-		t.Error(term)
-	}
-	_, err = batch.Term(1)
-	refused(t, err, thalweg.ErrNotFound)
 	if when := must[time.Time](t)(batch.AppendTime(1)); time.Since(when) > time.Minute {
 		t.Error(when)
 	}

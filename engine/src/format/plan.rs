@@ -11,6 +11,9 @@ use crate::limits::{
     BATCH_RECORDS_MAX, FRAME_ALIGN, FRAME_MAX, HEADER_NAME_MAX, HEADERS_MAX, KEY_MAX, RECORD_MAX, TIME_MAX,
 };
 
+/// Before every time that a record may have.
+const UNTIMED: i64 = i64::MIN;
+
 /// Sizes and shape of the frame that a batch becomes; its limits are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -23,8 +26,8 @@ pub(crate) struct Plan {
     pad: u8,
     /// The records carry times of their own, for these differ.
     own_times: bool,
-    /// The time that the caller gave, or the latest of several.
-    create_time: Option<i64>,
+    /// The time that the caller gave, or the latest of several; [`UNTIMED`] for none.
+    create_time: i64,
     /// Some records have the append time.
     untimed: bool,
     /// Of a consensus protocol; stands in the optional block.
@@ -79,7 +82,7 @@ impl Plan {
             key_size,
             pad: 0,
             own_times: false,
-            create_time: record.timestamp,
+            create_time: record.timestamp.unwrap_or(UNTIMED),
             untimed: record.timestamp.is_none(),
             term: None,
             base_offset: None,
@@ -95,7 +98,7 @@ impl Plan {
         }
         let mut first = None;
         let mut own_times = false;
-        let mut newest = i64::MIN;
+        let mut newest = UNTIMED;
         let (mut size, mut payload, mut timed, mut count) = (0, 0, 0, 0);
         for record in records {
             let record = record.borrow();
@@ -106,7 +109,7 @@ impl Plan {
             size += if record.headers.is_empty() { 0 } else { 4 };
             timed += usize::from(record.timestamp.is_some());
             own_times |= *first.get_or_insert(record.timestamp) != record.timestamp;
-            newest = newest.max(record.timestamp.unwrap_or(i64::MIN));
+            newest = newest.max(record.timestamp.unwrap_or(UNTIMED));
             count += 1;
         }
         if count == 0 {
@@ -124,7 +127,7 @@ impl Plan {
             key_size: 0,
             pad: 0,
             own_times,
-            create_time: (timed > 0).then_some(newest),
+            create_time: newest,
             untimed: timed < count,
             term: None,
             base_offset: None,
@@ -186,11 +189,7 @@ impl Plan {
     /// The latest timestamp of the records, if they are appended at `append_time`.
     #[inline]
     pub(crate) fn newest(&self, append_time: i64) -> i64 {
-        match self.create_time {
-            Some(time) if self.untimed => time.max(append_time),
-            Some(time) => time,
-            None => append_time,
-        }
+        if self.untimed { self.create_time.max(append_time) } else { self.create_time }
     }
 
     /// Writes the body, `frame[40..]`, of a slice that is the whole frame. The header is [`frame::seal`]'s.

@@ -88,6 +88,8 @@ func withStore(t *testing.T, dir string, function func(engine *thalweg.Engine)) 
 }
 
 func TestOthersReadWhatGoWroteAndGoWhatTheyWrote(t *testing.T) {
+	// `go test` alone, as a user of the module runs it, has built none of them; the lane builds and names those of
+	// C, and of Python where its package is installed.
 	if otherRecords["C"] == "" {
 		t.Skip("tests/run names the programs of other languages")
 	}
@@ -130,6 +132,7 @@ func compare(t *testing.T, got, want string) {
 }
 
 func TestTheCommandReadsWhatGoWroteAndGoWhatItWrote(t *testing.T) {
+	// Likewise: cargo builds it, which `go test` alone does not do.
 	if command == "" {
 		t.Skip("tests/run names the command")
 	}
